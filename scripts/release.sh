@@ -2,7 +2,8 @@
 # The steps of .github/workflows/release.yml for a tag (GITHUB_REF_NAME).
 #   check-tag   the tag is signed, and names the version in pyproject.toml   (GH_TOKEN)
 #   push        build the image with its SBOM and provenance, push, sign     (REGISTRY_TOKEN; outputs image and digest)
-#   package     build wheel and source archive with their SBOM, sign each    (files in dist/)
+#   package     build wheel and source archive with their SBOM, and the clients, sign each   (files in dist/)
+#   clients     build the wheel and the npm package of the clients with their SBOMs; `package` does it
 #   publish     the release, with these files and the image's SBOM           (GH_TOKEN, REGISTRY_TOKEN, IMAGE, DIGEST)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -45,8 +46,20 @@ package() {
   .venv/bin/python -c 'import setuptools.build_meta as backend; backend.build_sdist("dist")' >/dev/null
   .venv/bin/python scripts/sbom.py dist/*.whl dist/*.tar.gz >sbom.json
   mv sbom.json "dist/rt_price_aggregator-$(version).cdx.json"
+  clients
   local file
   for file in dist/*; do cosign sign-blob --yes --bundle "$file.sigstore.json" "$file"; done
+}
+
+# They are on no index either: pip and npm install the files of the release.
+clients() {
+  local python=clients/python javascript=clients/javascript
+  .venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist "./$python"
+  npm pack --silent --pack-destination dist "./$javascript" >/dev/null # from package.json's `files`; runs no script
+  .venv/bin/python scripts/sbom.py --project "$python" dist/rt_price_aggregator_client-*.whl >python.json
+  .venv/bin/python scripts/sbom.py --project "$javascript" dist/rt-price-aggregator-client-*.tgz >javascript.json
+  mv python.json dist/client-python.cdx.json
+  mv javascript.json dist/client-javascript.cdx.json
 }
 
 publish() {
@@ -60,6 +73,7 @@ case "${1:-}" in
   check-tag) check_tag ;;
   push) push ;;
   package) package ;;
+  clients) clients ;;
   publish) publish ;;
-  *) sed -n '2,6s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,7s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -33,7 +33,7 @@ class GuideRoutes:
 
     def __init__(self, folder: Path = GUIDE) -> None:
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if media_of(path)]
-        self._is_built = START in names
+        self.is_built = START in names
         self._files = Files(folder, names, HEADERS | {"Content-Security-Policy": _POLICY})
 
     def routes(self) -> list[Route]:
@@ -55,7 +55,7 @@ class GuideRoutes:
     )
     async def guide(self, _: Request) -> HttpResponse:
         """Return a redirect to the first page. It is relative, so that it holds behind a proxy with a path."""
-        if not self._is_built:
+        if not self.is_built:
             raise refuse(404, NOT_BUILT)
         return _redirect(f"guide/{START}")
 
@@ -84,7 +84,7 @@ class GuideRoutes:
     )
     async def guide_file(self, request: Request) -> HttpResponse:
         """Return a page, style sheet, script or image of the site."""
-        if not self._is_built:
+        if not self.is_built:
             raise refuse(404, NOT_BUILT)
         if not request.path_params["file"]:
             return _redirect(START)  # the page's own links are relative to its folder

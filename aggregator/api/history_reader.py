@@ -36,7 +36,6 @@ C = TypeVar("C", bound=Cursor)
 
 CURSORS = CursorForm(Cursor, b"price history cursor", 512)
 write_cursor = CURSORS.write
-read_cursor = CURSORS.read
 
 
 def requested(request: Request, asset: Asset, form: CursorForm[C], now: float) -> C:

@@ -24,9 +24,9 @@ from aggregator.api.shared_descriptions import (
     SECURITY_SCHEMES,
 )
 from aggregator.models import encode
+from aggregator.observability.version import version
 
 PATH = "/openapi.json"
-_CONTRACT_VERSION = "1"  # of the HTTP API, not of the package
 _MAX_AGE = 3600  # seconds; the document changes only with the program
 _ABOUT = """One price per asset, from several exchanges, weighted by volume.
 
@@ -86,7 +86,7 @@ def document(routes: Iterable[Route]) -> Json:
             paths.setdefault(route.documented_path, {})[route.method.lower()] = _operation(route, components)
     return {
         "openapi": "3.1.1",
-        "info": {"title": "Price aggregator", "version": _CONTRACT_VERSION, "description": _ABOUT},
+        "info": {"title": "Price aggregator", "version": version(), "description": _ABOUT},
         "servers": [{"url": "/", "description": "This service"}],
         "paths": dict(sorted(paths.items())),
         "components": components.document(),

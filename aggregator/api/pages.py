@@ -6,7 +6,8 @@ No file comes from another host. The Content-Security-Policy header makes the br
 import asyncio
 import gzip
 import hashlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -41,11 +42,18 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class Files:
-    """The named files of a folder; every other name is 404. Each response has the given headers."""
+    """The named files of a folder, edited by `edit`; every other name is 404. Each response has the given headers."""
 
-    def __init__(self, folder: Path, names: Iterable[str], headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Iterable[str],
+        headers: Mapping[str, str],
+        edit: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         self._paths = {name: folder / name for name in names}
         self._headers = dict(headers) | {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        self._edit = edit
         self._read: dict[str, _File] = {}
 
     async def answer(self, request: Request, name: str) -> HttpResponse:
@@ -55,7 +63,7 @@ class Files:
             raise refuse(404, _NO_FILE)
         file = self._read.get(name)
         if file is None:  # in a thread: compressing Swagger UI's script takes long
-            file = self._read[name] = await asyncio.to_thread(_read, path)
+            file = self._read[name] = await asyncio.to_thread(_read, path, self._edit)
         headers = self._headers | {"ETag": file.etag.decode()}
         seen = request.headers.get("if-none-match", "").encode()
         if seen and matches(file.etag, seen):
@@ -70,13 +78,14 @@ def media_of(path: Path) -> str | None:
     return _MEDIA.get(path.suffix)
 
 
-def _read(path: Path) -> _File:
-    raw = path.read_bytes()
+def _read(path: Path, edit: Callable[[bytes], bytes]) -> _File:
+    raw = edit(path.read_bytes())
     etag = b'W/"%b"' % hashlib.blake2b(raw, digest_size=12).hexdigest().encode()
     return _File(_MEDIA[path.suffix], etag, raw, gzip.compress(raw, 6, mtime=0))
 
 
 _PAGE = Path(__file__).with_name("page")
+_GUIDE_LINK = re.compile(rb' *<a [^>]*href="/guide">Guide</a>\n?')
 LIBRARY = ("swagger-ui-bundle.js", "swagger-ui.css")
 
 
@@ -119,14 +128,15 @@ def _name(names: tuple[str, ...]) -> Parameter:
 
 
 class BrowserRoutes:
-    """The routes for the pages and for the files that they load."""
+    """The routes for the pages and for the files that they load. Without the guide they have no link to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_guide: bool) -> None:
         page = HEADERS | {"Content-Security-Policy": _PAGE_POLICY}
         docs = HEADERS | {"Content-Security-Policy": _DOCS_POLICY}
-        self._page = Files(_PAGE, ["index.html"], page)
+        edit: Callable[[bytes], bytes] = bytes if has_guide else _without_guide
+        self._page = Files(_PAGE, ["index.html"], page, edit)
         self._page_files = Files(_PAGE, page_files(), page)
-        self._docs = Files(_PAGE, ["docs.html"], docs)
+        self._docs = Files(_PAGE, ["docs.html"], docs, edit)
         self._library = Files(_library(), LIBRARY, docs)
 
     def routes(self) -> list[Route]:
@@ -196,6 +206,10 @@ class BrowserRoutes:
     async def docs_file(self, request: Request) -> HttpResponse:
         """Return a file of Swagger UI."""
         return await self._library.answer(request, request.path_params["file"])
+
+
+def _without_guide(page: bytes) -> bytes:
+    return _GUIDE_LINK.sub(b"", page)
 
 
 def _library() -> Path:

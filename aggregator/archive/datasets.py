@@ -72,7 +72,7 @@ PRICES = Dataset(
         "spread": DECIMAL,
         "updated_at": TIME,
         "sources": "VARCHAR",  # JSON, as in GET /prices/{asset}/history
-        "left_out": "VARCHAR",  # likewise
+        "left_out": "VARCHAR",  # JSON: the venues without a part in the price, and why
         "exact": "VARCHAR",
     },
     key=("asset", "timestamp"),

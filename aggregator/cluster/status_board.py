@@ -32,7 +32,10 @@ redis.call('PEXPIRE', KEYS[1], 1000 * dead)
 
 
 class _Report(msgspec.Struct, frozen=True):
-    """`aggregator.ports.ExchangeState` as a refresher reported it."""
+    """`aggregator.ports.ExchangeState` as a refresher reported it.
+
+    Reports of older versions lack the fields with defaults.
+    """
 
     name: str
     breaker_state: str
@@ -40,11 +43,11 @@ class _Report(msgspec.Struct, frozen=True):
     silent_seconds: float
     newest_ticker: float | None
     quiet_seconds: float
-    push_trouble: str | None = None  # missing from older versions' reports
-    rejection: str = ""  # likewise
-    tokens: RateTokens | None = None  # likewise
-    listed: int | None = None  # likewise
-    window: VenueWindow = VenueWindow()  # likewise
+    push_trouble: str | None = None
+    rejection: str = ""
+    tokens: RateTokens | None = None
+    listed: int | None = None
+    window: VenueWindow = VenueWindow()
 
     def after(self, seconds: float) -> "_Report":
         """Return the status `seconds` after the report, if nothing has happened since."""

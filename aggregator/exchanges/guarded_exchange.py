@@ -103,7 +103,7 @@ class GuardedExchange(ABC):
     push_trouble = None
     rejection = ""  # the refresher judges tickers, see `wrapped.JudgedExchange`
     listed: int | None = None  # of our assets, which this part does not know, see `monitored.MonitoredExchange`
-    window = VenueWindow()  # likewise
+    window = VenueWindow()  # of a part that this one lacks, see `monitored.MonitoredExchange`
 
     def pushed(self, asset: Asset) -> Ticker | None:  # noqa: ARG002  # the port's signature
         """Return None: what is polled is never pushed."""

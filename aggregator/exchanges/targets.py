@@ -23,9 +23,9 @@ _PUBLIC = [name for name in DIALECTS if name != _MOCK]
 class ExchangeTarget(msgspec.Struct, frozen=True):
     """One exchange: the name under which prices show it, its dialect, its address (empty: the dialect's public one).
 
-    `push_url` is the address of its feed, empty likewise; None if it is only polled. A mock exchange has no public
-    address: its feed is at `url`. With the dialect `ccxt:NAME` the exchange is asked through that library. With
-    `replay`, the address is the path of a recording.
+    `push_url` is the address of its feed, empty for the dialect's public one; None if it is only polled. A mock
+    exchange has no public address: its feed is at `url`. With the dialect `ccxt:NAME` the exchange is asked through
+    that library. With `replay`, the address is the path of a recording.
     """
 
     name: str

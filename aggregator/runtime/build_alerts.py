@@ -15,10 +15,12 @@ from aggregator.cluster.topic_publisher import TopicPublisher
 from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic, Bus, Publisher, T, Topic
+from aggregator.prices.tiers import Catalog
 from aggregator.runtime.build_analytics import EventStores, run_writer
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import bytes_of
-from aggregator.settings import PREFIX
+from aggregator.settings import PREFIX, Settings
+from aggregator.settings.loader import SettingsError
 from aggregator.stores.redis.client import RedisClient
 
 if TYPE_CHECKING:
@@ -57,12 +59,16 @@ async def evaluate_rules(process: Process, stores: EventStores, redis: RedisClie
 
 
 def _book(process: Process, stores: EventStores) -> RuleBook:
-    return RuleBook(stores.events, process.settings.events_retention, process.clock.now, _fixed_rules(process))
+    return RuleBook(
+        stores.events,
+        process.settings.events_retention,
+        process.clock.now,
+        rules_of_file(process.settings, process.catalog),
+    )
 
 
-def _fixed_rules(process: Process) -> list[Rule]:
-    """Return the rules of the file that the settings name. Raises CannotGoOn."""
-    settings, catalog = process.settings, process.catalog
+def rules_of_file(settings: Settings, catalog: Catalog) -> list[Rule]:
+    """Return the rules of the file that the settings name. Raises SettingsError."""
 
     def symbol_of(text: str) -> str | None:
         symbol = normal(text)
@@ -71,14 +77,19 @@ def _fixed_rules(process: Process) -> list[Rule]:
     if not settings.alerts_file:
         return []
     path = Path(settings.alerts_file)
-    mend = f"change the file, or {PREFIX}ALERTS_FILE"
     try:
-        raw, changed_at = bytes_of(path, MOST_FILE_BYTES, mend), path.stat().st_mtime
+        raw, changed_at = bytes_of(path, MOST_FILE_BYTES, ""), path.stat().st_mtime
         return rules_in(raw, symbol_of, [one.name for one in settings.outlet_addresses], changed_at)
     except OSError as error:
-        raise CannotGoOn(f"cannot read {path}: {error.strerror}", mend) from error
+        raise _wrong(f"cannot read {path}: {error.strerror}") from error
     except InvalidRules as error:
-        raise CannotGoOn(f"{path}: {error}", mend) from error
+        raise _wrong(f"{path}: {error}") from error
+    except CannotGoOn as error:
+        raise _wrong(error.what) from error
+
+
+def _wrong(what: str) -> SettingsError:
+    return SettingsError([f"{PREFIX}ALERTS_FILE: {what}"])
 
 
 def _listen(bus: Bus, watch: AlertWatch) -> None:

@@ -102,6 +102,7 @@ async def build_api(
     analytics = () if trades is None else trades.analytics
     hot = HotTrades(reads.live, policy.vary, model_states(process, analytics))
     old = with_archive(process, history, reads.stored)
+    guide = GuideRoutes()
     routes = [
         *PriceRoutes(catalog, lookup, bodies, figures).routes(),
         *SparklineRoutes(catalog, figures, now).routes(),
@@ -117,8 +118,8 @@ async def build_api(
         *AlertRoutes(
             catalog, rules, events.events, now, outlets=[one.name for one in settings.outlet_addresses]
         ).routes(),
-        *BrowserRoutes().routes(),
-        *GuideRoutes().routes(),
+        *BrowserRoutes(has_guide=guide.is_built).routes(),
+        *guide.routes(),
         *_ops(process, stores, path, cluster, trades),
     ]
     app = build(routes, metrics, settings.max_in_flight, policy)

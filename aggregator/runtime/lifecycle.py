@@ -17,6 +17,7 @@ from aggregator.api.server.server import Server, address_of, limits_of, listenin
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
+from aggregator.runtime.build_alerts import rules_of_file
 from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.process import Process
 from aggregator.runtime.roles import build_role
@@ -31,6 +32,7 @@ from aggregator.runtime.stores import (
 )
 from aggregator.runtime.supervisor import READY, STOPPING, notify
 from aggregator.settings import Settings
+from aggregator.settings.loader import SettingsError
 
 _LONGEST_STOP = 10.0  # seconds for requests in flight at a stop, however long the exchange timeout is
 
@@ -40,11 +42,16 @@ log = structlog.get_logger()
 
 
 def run(work: Work) -> int:
-    """Run `work` with an event that SIGTERM or SIGINT sets; return exit code 0 after a stop, 1 after an error."""
+    """Run `work` with an event that SIGTERM or SIGINT sets; return the exit code.
+
+    It is 0 after a stop, 1 after an error, and 2 where a setting names a file with mistakes.
+    """
     try:
         uvloop.run(_until_signalled(work))
     except CannotGoOn as error:
         return complain(1, str(error))
+    except SettingsError as error:
+        return complain(2, *error.mistakes)
     except Exception as error:
         log.exception("crashed", exc_info=_cause(error))
         return 1
@@ -85,9 +92,19 @@ async def _until_signalled(work: Work) -> None:
     await work(stop)
 
 
+def checked_files(settings: Settings) -> Catalog:
+    """Return the assets of the symbols file, after a check of the alerts file: nothing runs yet that must be stopped.
+
+    Raises CannotGoOn or SettingsError.
+    """
+    catalog = catalog_of(settings)
+    rules_of_file(settings, catalog)
+    return catalog
+
+
 async def serve_in_process(settings: Settings, stop: asyncio.Event) -> None:
     """Serve in this process, on a port that it opens, until `stop` is set. Raises CannotGoOn, or a part's crash."""
-    catalog = catalog_of(settings)
+    catalog = checked_files(settings)
     with listening(settings.host, settings.port) as listener:
         await serve_on(listener, settings, catalog, stop)
 
@@ -126,11 +143,11 @@ async def serve_on(
 
 
 async def try_opening(settings: Settings) -> None:
-    """Read the symbols file, and open and close the stores, so that an error is reported once and not by each worker.
+    """Read the files of the settings, and open and close the stores, so that an error is not reported by each worker.
 
-    Raises CannotGoOn.
+    Raises CannotGoOn or SettingsError.
     """
-    catalog_of(settings)
+    checked_files(settings)
     async with AsyncExitStack() as stack:
         await open_redis(settings, stack)
         await open_history(settings, Metrics(), stack)

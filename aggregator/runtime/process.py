@@ -24,6 +24,7 @@ from aggregator.prices.rejections import Rejections, window_seconds
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit
 from aggregator.settings import Settings
+from aggregator.settings.loader import SettingsError
 from aggregator.stores.redis.client import RedisClient
 from aggregator.strategy.signals import SIGNALS
 from aggregator.trades.topics import FEATURES, TRADES
@@ -123,12 +124,12 @@ class Process:
 @asynccontextmanager
 async def running(part: BackgroundPart) -> AsyncIterator[None]:
     """Run a part while the block runs."""
-    refused: CannotGoOn | None = None
+    refused: CannotGoOn | SettingsError | None = None
     async with asyncio.TaskGroup() as group:
         task = group.create_task(part.run())
         try:
             yield
-        except CannotGoOn as error:  # out of the task group it would come as an exception group
+        except (CannotGoOn, SettingsError) as error:  # out of the task group it would come as an exception group
             refused = error
         task.cancel()
     if refused is not None:

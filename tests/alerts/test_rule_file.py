@@ -13,14 +13,16 @@ from aggregator.alerts.rule_file import MOST_FILE_BYTES, InvalidRules, rules_in
 from aggregator.alerts.rules import MOST_OF_EVERY_ASSET, Rule
 from aggregator.api.alerts import AlertRoutes
 from aggregator.api.app import build
-from aggregator.errors import CannotGoOn
+from aggregator.cli.doctor.checks import Level
+from aggregator.cli.doctor.machine import alerts_check
+from aggregator.cli.main import main
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED
 from aggregator.runtime.build_alerts import shared_rules
 from aggregator.runtime.build_analytics import open_event_stores
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import attempt, catalog_of
-from aggregator.settings.loader import load
+from aggregator.settings.loader import SettingsError, load
 from aggregator.stores.events.memory import MemoryEvents
 from tests.parts.asgi import get
 from tests.parts.examples import NOW
@@ -90,7 +92,7 @@ async def test_rules_of_the_file_are_listed_and_not_deleted() -> None:
 
 
 async def started(folder: Path, alerts_file: Path) -> list[Rule]:
-    """Return the rules of a process with this file. Raises CannotGoOn."""
+    """Return the rules of a process with this file. Raises SettingsError."""
     found = load({"data_dir": str(folder), "alerts_file": str(alerts_file), "outlets": "stdout://?name=desk"})
     async with AsyncExitStack() as stack:
         process = Process(found, catalog_of(found), UNTRACED, stack, asyncio.Event())
@@ -99,18 +101,44 @@ async def started(folder: Path, alerts_file: Path) -> list[Rule]:
         return book.rules
 
 
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_start_with_a_wrong_file_ends_at_once(
+    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends with one line and the exit code of wrong settings, before any other part, such as a feed, has started."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alerts.json").write_text(json.dumps([SPREAD | {"above": 0}]))
+    assert main([command, "--port", "0", "--alerts-file", "alerts.json"]) == 2
+    lines = "".join(capfd.readouterr()).splitlines()
+    (said,) = [line for line in lines if "symbols_of_the_package" not in line]
+    assert said.startswith("aggregator: AGGREGATOR_ALERTS_FILE: alerts.json: rule 1: above must be a number above 0")
+
+
+async def test_the_doctor_reads_the_file(tmp_path: Path) -> None:
+    """It counts the rules of a good file, and names the mistakes of another."""
+    path = tmp_path / "alerts.json"
+    settings = load({"data_dir": str(tmp_path), "alerts_file": str(path), "outlets": "stdout://?name=desk"})
+    path.write_text(json.dumps([PRICE, SPREAD]))
+    (found,) = await alerts_check(settings)
+    assert (found.level, found.says) == (Level.OK, f"2 rules in {path}")
+    path.write_text("{}")
+    (found,) = await alerts_check(settings)
+    assert found.level is Level.FAIL
+    assert "a JSON array of rules" in found.says
+
+
 async def test_the_setting_names_the_file(tmp_path: Path) -> None:
     """A start with a good file has its rules; one with any other ends with the file, the reason and the setting."""
     path = tmp_path / "alerts.json"
-    with pytest.raises(CannotGoOn, match=r"cannot read .*alerts\.json: No such file.*AGGREGATOR_ALERTS_FILE"):
+    with pytest.raises(SettingsError, match=r"AGGREGATOR_ALERTS_FILE: cannot read .*alerts\.json: No such file"):
         await started(tmp_path, path)
     path.write_text(json.dumps([PRICE]))
     assert [one.asset for one in await started(tmp_path, path)] == ["btcusdt"]
     path.write_text(json.dumps([PRICE | {"kind": "nosuch"}]))
-    with pytest.raises(CannotGoOn, match=r"alerts\.json: rule 1: kind must be one of .*AGGREGATOR_ALERTS_FILE"):
+    with pytest.raises(SettingsError, match=r"AGGREGATOR_ALERTS_FILE: .*alerts\.json: rule 1: kind must be one of "):
         await started(tmp_path, path)
     path.write_bytes(b" " * (MOST_FILE_BYTES + 1))
-    with pytest.raises(CannotGoOn, match=r"alerts\.json is larger than 1 MiB"):
+    with pytest.raises(SettingsError, match=r"alerts\.json is larger than 1 MiB$"):
         await started(tmp_path, path)
-    with pytest.raises(CannotGoOn, match="is no regular file"):
+    with pytest.raises(SettingsError, match=r"is no regular file$"):
         await started(tmp_path, tmp_path)

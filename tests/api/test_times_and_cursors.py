@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.api import parameters
-from aggregator.api.history_reader import Cursor, read_cursor, write_cursor
+from aggregator.api.history_reader import CURSORS, Cursor, write_cursor
 from aggregator.models import rfc_3339
 
 
@@ -81,7 +81,7 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
 def test_a_cursor_survives_the_round_trip(asset: str, start: float, end: float, newest_first: bool) -> None:  # noqa: FBT001  # drawn
     """To the bit, and safe in a URL."""
     written = write_cursor(Cursor(asset, start, end, newest_first=newest_first))
-    assert read_cursor(written) == Cursor(asset, start, end, newest_first=newest_first)
+    assert CURSORS.read(written) == Cursor(asset, start, end, newest_first=newest_first)
     assert written.replace("-", "").replace("_", "").isalnum()
 
 
@@ -96,10 +96,10 @@ def test_an_altered_cursor_is_refused(data: st.DataObject) -> None:
         written[:place] + written[place + 1 :],
         written[:place] + other + written[place:],
     ):
-        assert altered == written or read_cursor(altered) is None
+        assert altered == written or CURSORS.read(altered) is None
 
 
 @given(st.text(max_size=600))
 def test_any_text_is_a_cursor_or_none(text: str) -> None:
     """Nothing is raised for any text."""
-    assert read_cursor(text) is None
+    assert CURSORS.read(text) is None

@@ -257,7 +257,7 @@ async def test_decimals_as_strings() -> None:
 
 
 async def test_decimals_as_strings_over_a_websocket() -> None:
-    """With numbers=string in the address, likewise; another value refuses the handshake with 400."""
+    """With numbers=string in the address, decimals are strings; another value refuses the handshake with 400."""
     async with living(topics=[TRADES]) as live:
         await live.tell("asset1")
         async with connect(f"{live.url.replace('http', 'ws')}/ws?numbers=string") as client:

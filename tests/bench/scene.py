@@ -101,11 +101,15 @@ class Scene:
         return Market(exchanges)
 
     def service(self, market: Market, redis: RedisServer, last_tier: str = "cold", **settings: object) -> Service:
-        """Start the service on Redis and a new table, and wait until all assets have a price."""
+        """Start the service on Redis and a new table, and wait until all assets have a price.
+
+        A `history_url` among the settings is another history: DynamoDB is then not started.
+        """
         folder = self.folder / str(uuid.uuid4())
         folder.mkdir()
-        stores = {"cache_url": redis.url, "history_url": self.dynamodb.url(f"bench-{uuid.uuid4()}")}
-        service = Service(folder, exchanges=market.setting, **(stores | settings))
+        if "history_url" not in settings:
+            settings["history_url"] = self.dynamodb.url(f"bench-{uuid.uuid4()}")
+        service = Service(folder, exchanges=market.setting, **({"cache_url": redis.url} | settings))
         self._stack.callback(service.process.stop)
         service.started()
         service.process.wait_for_line(f"tier_filled.*tier={last_tier}", FILL_SECONDS)

@@ -25,7 +25,7 @@ FULL = os.environ.get("CHAOS") == "full"
 BAD = "exchange2"
 SECONDS = 5.0 if FULL else 3.0  # duration of a fault, in seconds
 UNTIL_GONE = 6 * HOT + 2.0  # seconds; longer than a hot price is served without new tickers
-OUTAGE = 60.0  # seconds; as above
+OUTAGE = 60.0  # seconds; longer than a price is served without new tickers, also on a busy machine
 AT_ONCE = allowed(HOT + 3.0)  # seconds; at the next refresh
 REST = 30.0  # cool-down of an open breaker, in seconds
 AFTER_REST = REST + 3 * HOT + 5  # seconds; two successful probes, one at a time

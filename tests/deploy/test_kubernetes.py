@@ -66,6 +66,29 @@ def test_the_settings_are_settings(name: str, monkeypatch: pytest.MonkeyPatch) -
     assert settings.shares_cache
 
 
+def test_trades_are_taken_in() -> None:
+    """Refreshers subscribe to the venues' trades, whichever folder is applied."""
+    values = {
+        name: {one["name"]: one.get("value") for one in pod["containers"][0]["env"]} for name, pod in PODS.items()
+    }
+    taking = {name for name, env in values.items() if env.get(f"{PREFIX}TRADE_FEEDS") == "true"}
+    assert taking == {"aggregator-refresher"}
+    assert f"{PREFIX}TRADE_FEEDS" not in literals()
+    assert f"{PREFIX}TRADES_URL" in literals()
+
+
+def test_refreshers_reach_every_venue() -> None:
+    """The network policy of refreshers allows the port of each venue's calls and feeds, as the firewall on AWS does."""
+    sources = "".join(file.read_text() for file in (ROOT / "aggregator/exchanges").rglob("*.py"))
+    used = {int(port or 443) for port in re.findall(r"(?:wss|https)://[a-z0-9.-]+\.[a-z]+(?::(\d+))?[/\"]", sources)}
+    (policy,) = [one for one in OBJECTS if one["metadata"]["name"] == "aggregator-exchanges"]
+    assert used <= {one["port"] for one in policy["spec"]["egress"][0]["ports"]}
+    assert len(used) > 1
+    firewall = (ROOT / "terraform/modules/network/firewall.tf").read_text()
+    rules = re.findall(r'"\w+" "(?:exchanges|feeds)_outside" {.*?\n}', firewall, re.DOTALL)
+    assert used <= {int(port) for rule in rules for port in re.findall(r"\b\d{3,5}\b", rule)}
+
+
 def test_secrets_are_references() -> None:
     """No value of a secret is in the files: each is a key of a Secret that the operator makes."""
     names = {one["name"] for pod in PODS.values() for one in pod["containers"][0]["env"] if "valueFrom" in one}

@@ -64,6 +64,14 @@ def test_every_document_is_in_the_navigation(site: Path, document: Path) -> None
     assert page == Path("docs/index.html") or site / page in links
 
 
+@pytest.mark.parametrize(("page", "root"), [("docs/index.html", "../../"), ("README.html", "./../")])
+def test_pages_lead_back_to_the_service(site: Path, page: str, root: str) -> None:
+    """The navigation begins with the live page and the API; relative links hold behind a proxy with a path."""
+    text = (site / page).read_text(encoding="utf-8")
+    assert f'href="{root}">Live prices</a>' in text
+    assert f'href="{root}docs">API to try</a>' in text
+
+
 def test_pages_need_nothing_from_outside(site: Path) -> None:
     """No page has an inline script or style, or loads a file of another host."""
     pages = sorted(site.rglob("*.html"))

@@ -25,7 +25,7 @@ EVERY = ["/", "/docs", *(f"/page/{name}" for name in page_files()), *(f"/docs/{n
 @pytest.fixture(scope="module")
 def app() -> ASGIApp:
     """Return an application of the page's routes only."""
-    return build(BrowserRoutes().routes(), Metrics(CollectorRegistry()))
+    return build(BrowserRoutes(has_guide=True).routes(), Metrics(CollectorRegistry()))
 
 
 @pytest.mark.parametrize("path", EVERY)
@@ -55,6 +55,16 @@ async def test_there_are_no_others(app: ASGIApp, path: str) -> None:
     """Other files in the folder on disk are not served."""
     answer = await asgi.get(app, path)
     assert (answer.status, answer.body) == (404, b'{"msg":"Not Found","code":"not_found"}')
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_pages_link_to_the_guide_where_there_is_one(app: ASGIApp, path: str) -> None:
+    """An installation without the guide, such as a clone, has no link that leads to a refusal."""
+    without = build(BrowserRoutes(has_guide=False).routes(), Metrics(CollectorRegistry()))
+    page, shorter = (await asgi.get(app, path)).body, (await asgi.get(without, path)).body
+    assert page.count(b'href="/guide"') == 1
+    assert b"uide" not in shorter
+    assert set(page.splitlines()) > set(shorter.splitlines()) or path == "/docs"
 
 
 @pytest.mark.parametrize("name", ["index.html", "docs.html"])

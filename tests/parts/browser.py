@@ -1,7 +1,7 @@
 """Headless Chromium (Debian's), and tabs that record everything our page must not do."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,6 +71,17 @@ class Tab:
         nodes = session.send("Memory.getDOMCounters")["nodes"]
         session.detach()
         return float(used), float(nodes)
+
+    def cpu(self) -> Callable[[], float]:
+        """Count CPU time from now on; return a function that returns the seconds of the page's main thread."""
+        session = self._context.new_cdp_session(self.page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def seconds() -> float:
+            metrics = session.send("Performance.getMetrics")["metrics"]
+            return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+
+        return seconds
 
     def _said(self, message: ConsoleMessage) -> None:
         # ERR_NETWORK_CHANGED: a network interface of the machine came or went, and Chromium aborted its requests.

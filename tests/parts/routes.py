@@ -72,7 +72,7 @@ def every_route() -> list[Route]:
         *SentimentRoute(CATALOG, _NONE).routes(),
         *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
-        *BrowserRoutes().routes(),
+        *BrowserRoutes(has_guide=False).routes(),
         *GuideRoutes().routes(),
         *OPS,
     ]

@@ -11,7 +11,7 @@ const LABELS = { positive: 1, negative: -1 };
 const MAKERS = {
   anomaly: (event) => ({
     topic: "anomalies", at: event.timestamp, id: `${event.venue}:${event.id}`, name: "Anomaly", way: 0,
-    text: `Unusual trade, score ${format.signed(Number(event.anomaly_score), 2)}`, price: priceOf(event.feature_vector?.[0]),
+    text: `Unusual trade, score ${format.signed(Number(event.anomaly_score), 2)}`, price: priceOf(event.feature_vector?.[0]), score: Number(event.anomaly_score),
   }),
   signal: (event) => ({
     topic: "signals", at: event.timestamp, id: event.id, name: event.side === "buy" ? "Paper buy" : "Paper sell",

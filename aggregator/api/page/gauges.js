@@ -2,8 +2,7 @@
 
 import * as format from "./format.js";
 
-export const SPIKE = 3; // volume z-score from which a trade's volume is marked as unusual
-export const MARKED = 60; // seconds that an asset is marked after such a trade
+export const SPIKE = 3; // volume z-score from which a trade's volume is unusual
 
 const AWAY = 0.005; // range of the distance from an average: +-0.5 %
 const MOST_TRADES = 6000; // in a minute; the scale of the frequency is logarithmic
@@ -66,15 +65,4 @@ function empty(name, label, features) {
 /** Return a bar from the centre of the gauge; `part` is -1 at its left end, 1 at its right end. */
 function fromCentre(part) {
   return { from: 0.5, to: 0.5 + Math.max(-1, Math.min(1, part)) / 2 };
-}
-
-/** Return the mark of an asset after a trade of unusual volume, `{at, zscore}`; `held` unless there is a newer one. */
-export function spikeOf(features, held) {
-  const found = features.volume_zscore !== null && features.volume_zscore >= SPIKE;
-  return found && !(held && held.at > features.window_end) ? { at: features.window_end, zscore: features.volume_zscore } : held;
-}
-
-/** Whether an asset is marked at `now`, in unix seconds. */
-export function isMarked(spike, now) {
-  return spike !== null && now - spike.at < MARKED;
 }

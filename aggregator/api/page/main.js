@@ -107,7 +107,7 @@ function happen(name, list) {
 
 function occur(found) {
   const added = entries.add(found);
-  for (const entry of found) if (entry.topic === "anomalies") market.unusual(entry.asset, entry.at);
+  for (const entry of found) if (entry.topic === "anomalies") market.unusual(entry.asset, entry.at, entry.score);
   latest.show(entries.list, added);
   if (found.some((entry) => entry.asset === detail.row?.symbol)) detail.mark();
 }

@@ -1,6 +1,7 @@
 // The assets in memory: newest price, 24-hour figures, prices of a sparkline, and features of assets in view.
 
-import { spikeOf } from "./gauges.js";
+import { SPIKE } from "./gauges.js";
+import { Peaks } from "./peaks.js";
 
 const STEPS = 100; // of time that a sparkline has; each has one point at most
 const DAY = 86_400;
@@ -44,18 +45,17 @@ export class Market {
     if (row.price !== null) widen(row.day, row.price);
   }
 
-  /** Set the features of the trades of an asset; `spike` becomes the mark of a trade of unusual volume. */
+  /** Set the features of the trades of an asset, and note a trade of unusual volume. */
   measure(features) {
     const row = this.rows.get(features.asset);
     if (!row || (row.features && row.features.window_end > features.window_end)) return;
     row.features = features;
-    row.spike = spikeOf(features, row.spike);
+    if (features.volume_zscore !== null && features.volume_zscore >= SPIKE) row.volumes.add(features.window_end, features.volume_zscore);
   }
 
-  /** Mark an asset after an unusual trade at this time. */
-  unusual(symbol, at) {
-    const row = this.rows.get(symbol);
-    if (row && at > (row.unusual ?? 0)) row.unusual = at;
+  /** Note an unusual trade of an asset; the lower its score, the more unusual. */
+  unusual(symbol, at, score) {
+    this.rows.get(symbol)?.anomalies.add(at, -score);
   }
 
   /** Add the prices of GET /sparklines to an asset's own. `isLoading`: the service has not read all of them yet. */
@@ -75,7 +75,7 @@ export class Market {
       row = {
         symbol, base: "", quote: "", tier: "cold", rank: this.rows.size + 1,
         price: null, first: null, moved: 0, timestamp: 0, sources: 0, spread: 0, degraded: false, points: null, day: null,
-        features: null, spike: null, unusual: null,
+        features: null, volumes: new Peaks(), anomalies: new Peaks(),
       };
       this.rows.set(symbol, row);
     }

@@ -2,12 +2,10 @@
 
 import { draw, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
-import { isMarked } from "./gauges.js";
 import { dayOf, volumeOf } from "./market.js";
 import { sparkline } from "./spark.js";
 
 const [WIDE, HIGH] = [128, 34]; // the view box of a sparkline
-const UNUSUAL = 600; // seconds that an asset is marked after an unusual trade
 const MARKS = { anomaly: "anomaly", volume: "\u25b2", single: "1 venue", stale: "stale" };
 
 /** Return the head cells by the key of their column. */
@@ -119,11 +117,11 @@ function drawDay(slot, row, now) {
 }
 
 function drawMarks(slot, row, { now, stale, isSingle }) {
-  const spike = isMarked(row.spike, now) ? row.spike : null;
-  const unusual = row.unusual !== null && now - row.unusual < UNUSUAL;
+  const volume = row.volumes.shown(now);
+  const anomaly = row.anomalies.shown(now);
   const titles = {
-    anomaly: unusual && `Unusual trade at ${format.clock(row.unusual)}`,
-    volume: spike && `Unusual volume: z-score ${format.signed(spike.zscore, 1)} at ${format.clock(spike.at)}`,
+    anomaly: anomaly && `Unusual trade: score ${format.signed(-anomaly.size, 2)} at ${format.clock(anomaly.at)}, the lowest of 15 minutes`,
+    volume: volume && `Unusual volume: z-score ${format.signed(volume.size, 1)} at ${format.clock(volume.at)}, the highest of 15 minutes`,
     single: isSingle && "Only one venue has a usable price: nothing confirms it",
     stale: stale && "Older than it should be",
   };

@@ -6,10 +6,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from aggregator.cli.doctor.checks import Check, Context, Finding, failure, run_checks
+from aggregator.cli.doctor.checks import Check, Context, Finding, failure, passed, run_checks
+from aggregator.cli.doctor.demo import settings_of_demo
 from aggregator.cli.doctor.events import event_checks
 from aggregator.cli.doctor.exchanges import exchange_check, feed_check
-from aggregator.cli.doctor.machine import clock_check, files_check, port_check, settings_check, symbols_check
+from aggregator.cli.doctor.machine import (
+    alerts_check,
+    clock_check,
+    files_check,
+    port_check,
+    settings_check,
+    symbols_check,
+)
 from aggregator.cli.doctor.outlets import outlet_checks
 from aggregator.cli.doctor.report import as_json, as_text, exit_code, without_secrets
 from aggregator.cli.doctor.stores import history_checks, redis_check
@@ -25,15 +33,20 @@ def command(flags: Mapping[str, str], seconds: float, *, json: bool) -> int:
     """Run every check and print the report; return 0 when all is well, 1 with warnings, 2 with failures."""
     try:
         settings = load(flags)
+        if of_demo := settings_of_demo(settings):
+            settings = load({**of_demo, **flags})
     except SettingsError as error:
         mend = "`aggregator serve --help` shows the allowed values"
         return _print([failure("settings", mistake, mend) for mistake in error.mistakes], json=json)
     configure(settings.log_format, "error")  # the report shows what is wrong
-    return asyncio.run(_report(settings, seconds, json=json))
+    return asyncio.run(_report(settings, seconds, json=json, is_demo=bool(of_demo)))
 
 
-async def _report(settings: Settings, seconds: float, *, json: bool) -> int:
+async def _report(settings: Settings, seconds: float, *, json: bool, is_demo: bool) -> int:
     findings, stuck = await run_checks(_checks(settings, seconds), seconds)
+    if is_demo:
+        says = f"it runs here, so its settings are checked, and its files in {settings.data_dir}"
+        findings.insert(0, passed("demo", says))
     code = _print(without_secrets(findings, settings), json=json)
     if stuck:
         os._exit(code)  # a normal exit would wait for a thread that hangs in a system call
@@ -52,6 +65,8 @@ def _checks(settings: Settings, seconds: float) -> dict[str, Check]:
     }
     if settings.role == "streams":  # it has neither stores nor exchanges
         return checks | table_stream_checks(settings, 0.8 * seconds) | outlet_checks(settings, 0.8 * seconds)
+    if settings.alerts_file:
+        checks["alerts"] = partial(alerts_check, settings)
     checks |= history_checks(settings) | trade_checks(settings, 0.8 * seconds) | event_checks(settings)
     checks |= outlet_checks(settings, 0.8 * seconds)
     if settings.role not in ("api", "processor"):  # roles without exchanges

@@ -14,8 +14,10 @@ from aggregator.cli.doctor.report import place
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.models import FUTURE_TOLERANCE, Tier
+from aggregator.runtime.build_alerts import rules_of_file
 from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
+from aggregator.settings.loader import SettingsError
 
 _HEALTH_SECONDS = 2.0
 _CLOCK_TOLERANCE = 1.0  # seconds; a larger offset shows in the ages of prices, and in which ones are stale
@@ -44,6 +46,15 @@ async def symbols_check(settings: Settings, context: Context) -> Sequence[Findin
     context.assets += catalog.assets.values()
     sizes = ", ".join(f"{len(catalog.of(tier))} {tier.value}" for tier in Tier)
     return [passed("symbols", f"{len(catalog.assets)} assets in {settings.symbols_file}: {sizes}")]
+
+
+async def alerts_check(settings: Settings) -> Sequence[Finding]:
+    """Read the file of rules as the service does."""
+    try:
+        rules = await asyncio.to_thread(lambda: rules_of_file(settings, catalog_of(settings)))
+    except SettingsError as error:
+        return [failure("alerts", mistake, "change the file, or the setting") for mistake in error.mistakes]
+    return [passed("alerts", f"{len(rules)} rules in {settings.alerts_file}")]
 
 
 async def port_check(settings: Settings) -> Sequence[Finding]:

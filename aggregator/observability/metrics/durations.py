@@ -13,7 +13,7 @@ class Durations:
     """The buffered observations of one histogram (one that has its labels)."""
 
     def __init__(self, histogram: Histogram) -> None:
-        self._bounds = histogram._upper_bounds  # noqa: SLF001  # there is no public way, see above
+        self._bounds = histogram._upper_bounds  # noqa: SLF001  # the bounds have no public name
         self._buckets = histogram._buckets  # noqa: SLF001  # counts of many samples are added at once
         self._sum = histogram._sum  # noqa: SLF001  # the sum of many samples is added at once
         self._counts = [0] * len(self._bounds)

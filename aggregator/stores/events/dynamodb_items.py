@@ -8,7 +8,7 @@ expires_at (N, unix seconds).
 | event                      | `anomalies#btcusdt`   | nanoseconds in 20 digits, `#`, id   |
 | open position              | `:open`               | the asset                           |
 | closed position, of all    | `:closed`             | nanoseconds of its exit, `#`, id    |
-| closed position, of assets | `:closed#btcusdt`     | likewise                            |
+| closed position, of assets | `:closed#btcusdt`     | nanoseconds of its exit, `#`, id    |
 | id of a closed position    | `:closed_id#` and id  | `-`                                 |
 
 No name of a topic begins with a colon. Numbers with decimals are texts in the body. A time in nanoseconds is exact, so

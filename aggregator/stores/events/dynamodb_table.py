@@ -113,7 +113,7 @@ class EventTable(ConnectedTable):
         return self._action("Put", {"Item": item}, condition, values)
 
     def delete(self, key: Item, condition: str = "", **values: str) -> Item:
-        """Return the action that deletes an item, likewise."""
+        """Return the action that deletes an item, under a condition; `values` are texts in it."""
         return self._action("Delete", {"Key": key}, condition, values)
 
     def absent(self, key: Item) -> Item:

@@ -22,7 +22,7 @@ class MemoryEvents:
 
     def __init__(self, retention: float, now: Callable[[], float]) -> None:
         self._events: dict[tuple[str, str], dict[Key, StoredEvent]] = {}  # by topic and asset
-        self._keys: dict[tuple[str, str], list[Key]] = {}  # likewise, in order
+        self._keys: dict[tuple[str, str], list[Key]] = {}  # those of a topic and asset, in order
         self._retention = retention
         self._now = now
 

@@ -13,7 +13,6 @@ from aggregator.trades.protobuf import MOST_UPDATES
 from aggregator.trades.rejection import Rejection
 
 SOURCE = "kafka"
-_UPDATE = "application/x-protobuf; messageType=marketdata.MarketUpdate"
 _UPDATES = "application/x-protobuf; messageType=marketdata.MarketUpdates"
 _LONGEST = 127  # bytes of an update whose length is one byte of a batch
 _OPENING = (b"{", b"[")

@@ -13,7 +13,7 @@ terraform {
 
 resource "aws_lb" "main" {
   #checkov:skip=CKV2_AWS_20:it redirects to HTTPS when there is a certificate; without one, every plan warns
-  #checkov:skip=CKV2_AWS_76:likewise; with it, known bad inputs such as Log4j's are blocked
+  #checkov:skip=CKV2_AWS_76:WAF is optional, by `waf`; with it, known bad inputs such as Log4j's are blocked
   #checkov:skip=CKV2_AWS_28:WAF is optional, by `waf`
   #checkov:skip=CKV_AWS_150:by `deletion_protection`, on by default
   name                       = var.deployment.name
@@ -56,7 +56,7 @@ resource "aws_lb_target_group" "api" {
 
 resource "aws_lb_listener" "http" {
   #checkov:skip=CKV_AWS_2:redirects to HTTPS when there is a certificate; without one, every plan warns
-  #checkov:skip=CKV_AWS_103:likewise: no TLS on this one
+  #checkov:skip=CKV_AWS_103:a listener of plain HTTP has no TLS; the one of HTTPS takes TLS 1.2 and 1.3 only
   load_balancer_arn = aws_lb.main.arn
   port              = 80
   protocol          = "HTTP"

@@ -69,7 +69,7 @@ resource "aws_cloudwatch_log_stream" "firehose" {
 
 resource "aws_kinesis_firehose_delivery_stream" "raw" {
   #checkov:skip=CKV_AWS_240:its source is a stream, which is encrypted; this option is for records that are put directly
-  #checkov:skip=CKV_AWS_241:likewise
+  #checkov:skip=CKV_AWS_241:a key of our own is for records that are put directly, too; those of the stream have the stream's
   for_each    = local.firehose
   name        = each.value
   destination = "extended_s3"

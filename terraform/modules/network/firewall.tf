@@ -88,6 +88,16 @@ resource "aws_vpc_security_group_egress_rule" "exchanges_outside" {
   to_port           = 443
 }
 
+resource "aws_vpc_security_group_egress_rule" "feeds_outside" {
+  for_each          = toset(var.nat_gateways == "none" ? [] : ["8443", "9443"]) # feeds of OKX, and of Binance
+  security_group_id = aws_security_group.main["refresher"].id
+  cidr_ipv4         = "0.0.0.0/0" # real exchanges have no fixed addresses
+  description       = "to the exchanges' feeds"
+  ip_protocol       = "tcp"
+  from_port         = each.value
+  to_port           = each.value
+}
+
 resource "aws_vpc_security_group_egress_rule" "discovery_outside" {
   count             = var.deployment.monitored && var.nat_gateways != "none" ? 1 : 0
   security_group_id = aws_security_group.main["monitoring"].id

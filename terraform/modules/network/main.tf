@@ -106,7 +106,7 @@ resource "aws_route" "nat" {
 
 resource "aws_route53_zone" "internal" {
   #checkov:skip=CKV2_AWS_38:DNSSEC is for public zones; this one is answered inside the VPC only
-  #checkov:skip=CKV2_AWS_39:likewise query logs, which Route 53 has for public zones only
+  #checkov:skip=CKV2_AWS_39:Route 53 has query logs for public zones only
   name = var.deployment.domain
 
   dynamic "vpc" {

@@ -110,8 +110,8 @@ data "aws_iam_policy_document" "deploy" {
   #checkov:skip=CKV_AWS_356:networks, load balancers and keys have no name that begins with ours; the region bounds them
   #checkov:skip=CKV_AWS_108:the states are what it writes
   #checkov:skip=CKV_AWS_109:it makes the deployment's roles; see the statements on roles
-  #checkov:skip=CKV_AWS_110:likewise
-  #checkov:skip=CKV_AWS_111:likewise
+  #checkov:skip=CKV_AWS_110:roles that it makes begin with our name, and it may not change its own
+  #checkov:skip=CKV_AWS_111:networks, load balancers and keys have no name before they are made; the region bounds them
   #checkov:skip=CKV_AWS_107:a sign-in to ECR, for the image
   #checkov:skip=CKV2_AWS_40:on roles that begin with our name only
   statement {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { gaugesOf, isMarked, lastPrice, spikeOf } from "../../../aggregator/api/page/gauges.js";
+import { gaugesOf, lastPrice } from "../../../aggregator/api/page/gauges.js";
 import { Market } from "../../../aggregator/api/page/market.js";
 
 const FEATURES = {
@@ -38,13 +38,11 @@ test("an asset is marked for a minute after a trade of unusual volume", () => {
   market.list([{ symbol: "btcusdt", rank: 1, tier: "hot", base: "btc", quote: "usdt" }]);
   const row = market.rows.get("btcusdt");
   market.measure({ ...FEATURES, volume_zscore: 2.99 });
-  assert.equal(isMarked(row.spike, 1000), false);
+  assert.equal(row.volumes.shown(1000), null);
   market.measure({ ...FEATURES, volume_zscore: 3, window_end: 1001 });
-  market.measure({ ...FEATURES, volume_zscore: 0, window_end: 1002 });
-  assert.deepEqual([row.spike.at, row.spike.zscore, row.features.volume_zscore], [1001, 3, 0]);
-  assert.deepEqual([isMarked(row.spike, 1060.9), isMarked(row.spike, 1061)], [true, false]);
+  market.measure({ ...FEATURES, volume_zscore: null, window_end: 1002 });
+  assert.deepEqual([row.volumes.shown(1060.9), row.volumes.shown(1061)], [{ at: 1001, size: 3 }, null]);
   market.measure({ ...FEATURES, volume_zscore: 9, window_end: 900 });
-  assert.deepEqual([row.spike.at, row.features.window_end], [1001, 1002]);
+  assert.deepEqual([row.volumes.shown(1002).at, row.features.window_end], [1001, 1002]);
   market.measure({ ...FEATURES, asset: "nosuch" });
-  assert.deepEqual(spikeOf({ ...FEATURES, volume_zscore: null }, null), null);
 });

@@ -33,8 +33,8 @@ _TICK_SECONDS = 0.05
 _CHECKPOINT_SECONDS = 0.5
 _RELEASE_SECONDS = 5.0  # for records in work, before a lease goes to another process
 _LIST_SECONDS = 10.0
-_LOOKS = 5  # at the leases, in the time of one
-_RENEWALS = 3  # likewise
+_LOOKS = 5  # at the leases, in the time after which one expires
+_RENEWALS = 3  # of a lease in that time, so that it survives a failed one
 _CLOSE_SECONDS = 10.0
 _LONGEST_PAUSE = 1.0
 
