@@ -7,7 +7,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -30,8 +30,6 @@ from aggregator.trades.validation import (
 
 MOST_RAW = 4096  # bytes of a rejected record that are kept
 INGEST = "ingest"  # the venue of a record that names none
-T = TypeVar("T")
-
 _WHOLE = re.compile("[0-9]{1,19}")
 _SEPARATOR = re.compile("[-/_]")  # between base and quote
 _MOST_VENUES = 256  # spellings that a parser remembers
@@ -221,7 +219,8 @@ class Parser:
             volume = _first(record.size, record.quantity, record.qty, record.amount)
         sent = record.timestamp
         if sent is None:
-            sent = _first(record.time, record.timestamp_ns, record.protobuf_ns)
+            sent = record.timestamp_ns if record.time is None else record.time
+            sent = record.protobuf_ns if sent is None else sent
         venue = record.venue or record.exchange or INGEST
         trade_id = record.trade_id if record.id is None else record.id
         sequence = _whole(record.sequence_number if record.sequence is None else record.sequence)
@@ -259,7 +258,7 @@ def _whole(sent: float | str | None) -> int | None:
     raise InvalidTrade("sequence", "the sequence must be a whole number of 0 or more, below 2^63")
 
 
-def _first(*values: T | None) -> T | None:
+def _first(*values: Decimal | None) -> Decimal | None:
     """Return the first value that is there."""
     for one in values:
         if one is not None:
