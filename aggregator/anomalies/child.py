@@ -84,5 +84,6 @@ class Child:
                 await self._process.wait()
         except TimeoutError:
             structlog.get_logger().warning("anomaly_worker_killed", seconds=_END_SECONDS)
-            self._process.kill()
+            with suppress(ProcessLookupError):  # it may have ended in the moment in which its time was over
+                self._process.kill()
             await self._process.wait()

@@ -63,7 +63,7 @@ NONE_GOOD = {
 _NAMES: dict[str, tuple[str, ...]] = {
     "asset": ("asset", "symbol", "ticker"),
     "volume": ("volume", "size", "quantity", "qty", "amount"),
-    "timestamp": ("timestamp", "time", "timestamp_ns"),
+    "timestamp": ("timestamp", "time", "timestamp_ns", "timestampNs"),
     "venue": ("venue", "exchange"),
     "id": ("id", "trade_id"),
     "sequence": ("sequence", "sequence_number"),
@@ -83,9 +83,9 @@ _RECORD: Json = {
             "description": "Unix seconds, milliseconds, microseconds or nanoseconds, by magnitude; or RFC 3339",
         },
         "time": {"type": ["number", "string"]},
-        "timestamp_ns": {"type": "integer"},
+        **{name: {"type": ["integer", "string"]} for name in ("timestamp_ns", "timestampNs")},
         "side": {"type": "string", "description": "Of the taker: buy or sell"},
-        **{name: {"type": "integer"} for name in _NAMES["sequence"]},
+        **{name: {"type": ["integer", "string"]} for name in _NAMES["sequence"]},
     },
 }
 BODIES = (

@@ -8,8 +8,6 @@ from enum import StrEnum
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
@@ -103,10 +101,6 @@ NO_TRADES = Refusal("Trades cannot be read now", Code.TRADES_UNAVAILABLE)
 NO_EVENTS = Refusal("Stored events cannot be read or written now", Code.EVENTS_UNAVAILABLE)
 OVERLOADED = Refusal("Too many requests under way", Code.OVERLOADED)
 STOPPING = Refusal("The service is stopping", Code.STOPPING)
-
-# For lists: a single price is too small to gain from compression. 200 prices (42 kB) shrink to 16 % in 0.09 ms at level
-# 1, and to 14 % in 0.56 ms at the default level 9.
-COMPRESSED = [Middleware(GZipMiddleware, minimum_size=2000, compresslevel=1)]
 
 NO_STORE = {"Cache-Control": "no-store"}
 RETRY_SOON = {"Retry-After": "1"}  # seconds

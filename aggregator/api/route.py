@@ -24,9 +24,9 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aggregator.api.compression import COMPRESSED
 from aggregator.api.description import TAGS, Content, Parameter, Response
 from aggregator.api.keys import Keys
-from aggregator.api.responses import COMPRESSED
 
 Access = Literal["open", "read", "write"]
 Handler = TypeVar("Handler", bound=Callable[..., Any])

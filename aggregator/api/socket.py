@@ -171,7 +171,7 @@ class _Session:
         try:
             message = _decoder.decode(text)
         except msgspec.DecodeError as error:  # or its subclass ValidationError
-            await self._send_error(f"Not understood: {error}")
+            await self._send_error(f"Not understood: {error}"[:_LONGEST_ERROR])
             return
         except UnicodeDecodeError:
             await self._send_error("Not understood: it is no UTF-8")

@@ -4,6 +4,7 @@ A record may have the field names of other systems: see `_Record`. Numbers may b
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple, cast
@@ -29,6 +30,7 @@ from aggregator.trades.validation import (
 
 MOST_RAW = 4096  # bytes of a rejected record that are kept
 INGEST = "ingest"  # the venue of a record that names none
+_WHOLE = re.compile("[0-9]{1,19}")
 _SEPARATOR = re.compile("[-/_]")  # between base and quote
 _MOST_VENUES = 256  # spellings that a parser remembers
 
@@ -48,7 +50,8 @@ class _Record(msgspec.Struct, gc=False):
     """A trade as it is sent, by the first name that is there.
 
     symbol and ticker are the asset; size, quantity, qty and amount the volume; time the timestamp; exchange the venue;
-    trade_id the id; sequence_number the sequence. Other fields, such as event_type, are ignored.
+    trade_id the id; sequence_number the sequence. Other fields, such as event_type, are ignored. Whole numbers may be
+    texts, as protobuf's own JSON (with timestampNs) has them, or floats, as data frames have them.
     """
 
     asset: str | None = None
@@ -60,14 +63,15 @@ class _Record(msgspec.Struct, gc=False):
     venue: str | None = None
     id: str | int | None = None
     side: str | None = None
-    sequence: int | None = None
-    sequence_number: int | None = None
+    sequence: int | float | str | None = None
+    sequence_number: int | float | str | None = None
     size: Decimal | None = None
     quantity: Decimal | None = None
     qty: Decimal | None = None
     amount: Decimal | None = None
     time: int | float | str | None = None
-    timestamp_ns: int | None = None
+    timestamp_ns: int | float | str | None = None
+    protobuf_ns: int | float | str | None = msgspec.field(default=None, name="timestampNs")
     exchange: str | None = None
     trade_id: str | int | None = None
 
@@ -104,6 +108,8 @@ class Parser:
 
         Empty lines do not count. `now` is in unix seconds.
         """
+        if not first:
+            body = body.removeprefix(BOM_UTF8)
         trades = self._usual_trades(body, now)
         if trades is not None:
             return Taken(trades, [])
@@ -118,6 +124,7 @@ class Parser:
 
     def document(self, body: bytes, now: float) -> Taken:
         """Return the trades of a JSON object or array, and what is none. Raises TooManyRecords."""
+        body = body.removeprefix(BOM_UTF8)
         try:
             raws = _raws.decode(body) if body.lstrip()[:1] == b"[" else [msgspec.Raw(body)]
         except _NOT_JSON as error:
@@ -213,9 +220,10 @@ class Parser:
         sent = record.timestamp
         if sent is None:
             sent = record.timestamp_ns if record.time is None else record.time
+            sent = record.protobuf_ns if sent is None else sent
         venue = record.venue or record.exchange or INGEST
         trade_id = record.trade_id if record.id is None else record.id
-        sequence = record.sequence_number if record.sequence is None else record.sequence
+        sequence = _whole(record.sequence_number if record.sequence is None else record.sequence)
         timestamp = seconds_of(sent)
         symbol = name.lower()
         if self._find(symbol) is None:
@@ -239,6 +247,17 @@ class Parser:
         return checked_trade(self._find, symbol, price, volume, timestamp, INGEST, trade_id, None, None, now)
 
 
+def _whole(sent: float | str | None) -> int | None:
+    """Return a whole number that may have been sent as a text or as a float. Raises InvalidTrade."""
+    if sent is None or isinstance(sent, int):
+        return sent
+    if isinstance(sent, float) and sent.is_integer():
+        return int(sent)
+    if isinstance(sent, str) and _WHOLE.fullmatch(sent):
+        return int(sent)
+    raise InvalidTrade("sequence", "the sequence must be a whole number of 0 or more, below 2^63")
+
+
 def _first(*values: Decimal | None) -> Decimal | None:
     """Return the first value that is there."""
     for one in values:
@@ -252,5 +271,6 @@ def _code_of(message: str) -> str:
     field = message.rpartition("$.")[2].strip("`")
     names = {"size": "volume", "quantity": "volume", "qty": "volume", "amount": "volume", "time": "timestamp"}
     names |= {"symbol": "asset", "ticker": "asset", "exchange": "venue", "trade_id": "id", "timestamp_ns": "timestamp"}
+    names["timestampNs"] = "timestamp"
     code = names.get(field, field.removesuffix("_number"))
     return code if code in ("asset", "price", "volume", "timestamp", "venue", "id", "side", "sequence") else "malformed"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aggregator.api.compression import accepts_gzip
 from aggregator.api.price_bodies import Body, PriceBodies, matches
 from aggregator.models import Asset, Tier, encode, price_body
 from tests.parts import asgi
@@ -145,6 +146,23 @@ async def test_the_age_of_a_served_price_is_counted(target: str, later: float, *
     assert api.value("price_stale_served_total", tier="hot") == (later > 7.5)
 
 
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        ("", False),
+        ("br", False),
+        ("gzip", True),
+        ("deflate, gzip;q=1.0, *;q=0.5", True),
+        ("gzip;q=0.001", True),
+        ("gzip;q=0", False),
+        ("gzip ; q = 0.000, br", False),
+    ],
+)
+def test_a_client_may_refuse_gzip(header: str, *, accepted: bool) -> None:
+    """The weight 0 means that the client does not take it."""
+    assert accepts_gzip(header) is accepted
+
+
 @either_way
 async def test_lists_are_compressed_on_request(*, fast_path: bool) -> None:
     """To less than a third, if the client accepts gzip; a single price never."""
@@ -157,6 +175,8 @@ async def test_lists_are_compressed_on_request(*, fast_path: bool) -> None:
     assert "accept-encoding" in packed.headers["vary"].lower()
     assert gzip.decompress(packed.body) == plain.body
     assert len(packed.body) < len(plain.body) / 3
+    for refused in ("gzip;q=0", "br, gzip; q=0.0", "GZIP;Q=0.000, identity"):
+        assert "content-encoding" not in (await api.get(target, accept_encoding=refused)).headers
     for single in ("/prices/asset1", "/prices/asset1?"):
         assert "content-encoding" not in (await api.get(single, accept_encoding="gzip")).headers
 

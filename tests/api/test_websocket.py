@@ -24,6 +24,7 @@ from tests.parts.serving import until
         ('{"type":"subscribe","assets":["nosuch","\\ud800"]}', None),
         (b"\xff\xfe", None),
         ("[" * 60_000, None),
+        (json.dumps({"type": "x" * 60_000}), None),
         (
             json.dumps({"type": "subscribe", "assets": ["x"] * 1001}),
             "Not understood: Expected `array` of length <= 1000 - at `$.assets`",

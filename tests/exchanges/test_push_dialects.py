@@ -135,7 +135,7 @@ def test_a_refusal_names_its_pair(dialect: PushDialect, frame: str, name: str) -
         (OkxPush(), OKX_TICKER.replace("tickers", "trades")),
         (OkxPush(), OKX_TICKER.replace('"9999.99",', '"",', 1)),
         (OkxPush(), OKX_TICKER.replace("1597026383085", "yesterday")),
-        (OkxPush(), OKX_UNKNOWN.replace("60018", "60014")),
+        (OkxPush(), OKX_UNKNOWN.replace("60018", "60012")),
         (OkxPush(), '{"event":"error","code":"60018","msg":"channel:tickers,instId: doesn\'t exist"}'),
         (BybitPush(), BYBIT_TICKER.replace('"symbol":"BTCUSDT"', '"symbol":"ETHUSDT"')),
         (BybitPush(), BYBIT_TICKER.replace('"cs":2588407389,', "")),

@@ -71,6 +71,8 @@ def test_a_name_cannot_change_the_request(name: str) -> None:
         ("coinbase", '{"type":"subscriptions","channels":[{"name":"matches","product_ids":["BTC-USD"]}]}'),
         ("kraken", '{"channel":"heartbeat"}'),
         ("kraken", '{"method":"subscribe","result":{"channel":"trade","symbol":"A/B"},"success":true}'),
+        ("kraken", '{"error":"Already subscribed","method":"subscribe","success":false,"symbol":"A/B"}'),
+        ("kraken", '{"error":"Subscription Not Found","method":"unsubscribe","success":false,"symbol":"A/B"}'),
         ("okx", "pong"),
         ("okx", '{"event":"subscribe","arg":{"channel":"trades-all","instId":"BTC-USDT"},"connId":"accb8e21"}'),
         ("bybit", '{"success":true,"ret_msg":"subscribe","conn_id":"2324d924","req_id":"","op":"subscribe"}'),
@@ -117,6 +119,17 @@ def test_other_news() -> None:
     shutdown = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}'
     assert list(dialect("binance").read(shutdown)) == [Shutdown()]
     assert list(dialect("okx").read('{"event":"notice","code":"64008","msg":"soon closed"}')) == [Shutdown()]
+
+
+@pytest.mark.parametrize("time", ['"NaN"', '"Infinity"', "1e999999999", "-1", "1e11", '"1e-999999999"'])
+def test_a_time_of_kraken_that_is_none(time: str) -> None:
+    """A time without end or beyond all days makes one row unreadable, in no time."""
+    pair, _, body, expected = RECENT["kraken"]
+    (first, second) = dialect("kraken").read_recent(
+        Market("", pair), Answer(re.sub(r"1688\d+\.\d+", time, body, count=1).encode())
+    )
+    assert isinstance(first, Unreadable) or first.timestamp == 0
+    assert second == expected[1]
 
 
 @pytest.mark.parametrize("name", FRAMES)

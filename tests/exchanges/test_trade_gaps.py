@@ -123,6 +123,22 @@ def test_ids_are_bounded() -> None:
     assert ids(missing.records) == [str(number) for number in range(10)]
 
 
+@pytest.mark.parametrize(("again", "expected"), [(101.0000004, 101.0), (101.0004, 101.0), (102.5, 102.5)])
+def test_a_trade_that_comes_again_keeps_its_time(again: float, expected: float) -> None:
+    """The interfaces of a venue may round a time differently; an id that a venue uses anew later is another trade."""
+    gaps = interrupted(trade(1, 101.0))
+    assert gaps.first_time("btcusdt", "1", again) == expected
+    assert gaps.first_time("btcusdt", "2", again) == again
+    assert gaps.first_time("ethusdt", "1", again) == again
+
+
+def test_a_time_that_is_rounded_down_is_in_the_gap() -> None:
+    """A lost trade of the moment of the last delivered one counts although the other interface cuts its time."""
+    gaps = interrupted(trade(1, 101.000001))
+    missing = gaps.missing("btcusdt", [answered(1, 101.0), answered(2, 101.0)], MOST)
+    assert ids(missing.records) == ["2"]
+
+
 @given(st.lists(st.integers(0, 30), max_size=20), st.integers(0, 20), st.integers(0, 20))
 def test_a_covered_gap_loses_nothing(steps: list[int], cut: int, joined: int) -> None:
     """Delivered before, filled, delivered after: together they are every trade once."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
+from google.protobuf.json_format import MessageToJson
 
 from aggregator.models import Asset, Side, Trade
 from aggregator.prices.tiers import assign
@@ -43,11 +44,12 @@ ALIASES = [
     *(("asset", name, "BTCUSDT", "btcusdt") for name in ("asset", "symbol", "ticker")),
     *(("volume", name, 0.25, Decimal("0.25")) for name in ("volume", "size", "quantity", "qty", "amount")),
     *(("timestamp", name, SECONDS, SECONDS) for name in ("timestamp", "time")),
-    ("timestamp", "timestamp_ns", MICROSECONDS * 1000, SECONDS),
+    *(("timestamp", name, MICROSECONDS * 1000, SECONDS) for name in ("timestamp_ns", "timestampNs")),
+    *(("timestamp", name, str(MICROSECONDS * 1000), SECONDS) for name in ("timestamp_ns", "timestampNs")),
     *(("venue", name, "Kraken", "Kraken") for name in ("venue", "exchange")),
     *(("id", name, "a-1", "a-1") for name in ("id", "trade_id")),
     *(("id", name, 4711, "4711") for name in ("id", "trade_id")),
-    *(("sequence", name, 7, 7) for name in ("sequence", "sequence_number")),
+    *(("sequence", name, sent, 7) for name in ("sequence", "sequence_number") for sent in (7, 7.0, "7")),
     *(("side", "side", sent, Side.BUY) for sent in ("buy", "BUY", "b", "Bid")),
     *(("side", "side", sent, Side.SELL) for sent in ("sell", "Sell", "S", "ask")),
 ]
@@ -170,6 +172,13 @@ def test_the_records_of_other_systems() -> None:
     assert (parsed(iso).timestamp, parsed(iso).sequence, parsed(iso).side) == (SECONDS, 8, None)
 
 
+def test_protobuf_as_json() -> None:
+    """The JSON form of a `MarketUpdate`, whose 64-bit integers are texts, is the same trade as its bytes."""
+    (found,) = PARSER.protobuf(update(), "application/x-protobuf", NOW).trades
+    names = (MessageToJson(_update()), MessageToJson(_update(), preserving_proto_field_name=True))
+    assert [PARSER.one(text.encode(), NOW) for text in names] == [found, found]
+
+
 def update(**fields: object) -> bytes:
     """Return a `MarketUpdate`."""
     return bytes(_update(**fields).SerializeToString())
@@ -250,6 +259,15 @@ def test_lines_that_are_all_good() -> None:
     """Empty lines and the form of line ends make no difference there either."""
     assert [one.id for one in PARSER.lines(b"\r\n" + GOOD + b"\r\n\n" + GOOD, NOW).trades] == [HASHED] * 2
     assert PARSER.lines(b"\n\r\n \n", NOW) == Taken([], [])
+
+
+def test_a_byte_order_mark_is_left_out() -> None:
+    """Windows programs begin a file of UTF-8 with one; in the middle of a body it is no JSON."""
+    mark = b"\xef\xbb\xbf"
+    assert [one.id for one in PARSER.lines(mark + GOOD + b"\r\n" + GOOD, NOW).trades] == [HASHED] * 2
+    assert [one.id for one in PARSER.document(mark + b"[" + GOOD + b"]", NOW).trades] == [HASHED]
+    assert [one.id for one in PARSER.document(mark + GOOD, NOW).trades] == [HASHED]
+    assert [one.code for one in PARSER.lines(mark + GOOD, NOW, first=7).rejected] == ["malformed"]
 
 
 def test_an_array_with_bad_records() -> None:

@@ -72,14 +72,17 @@ REJECTED = [
         )
     ),
     (with_field("time", b"[]").replace(b'"timestamp"', b'"ignored"'), "timestamp"),
-    (with_field("timestamp_ns", b'"x"'), "timestamp"),
+    (with_field("timestamp_ns", b"[]"), "timestamp"),
     *((with_field("timestamp", value), "future") for value in (b"1760000006", b"1760000006000", b'"2025-10-10"')),
     *((with_field("venue", value), "venue") for value in (b"7", b'"a\\nb"', b'"%s"' % (b"v" * (MOST_VENUE + 1)))),
     *((with_field("exchange", value), "venue") for value in (b"7", b'"a\\u0000b"')),
     *((with_field("id", value), "id") for value in (b'""', b"1.5", b"true", b'"a\\u001fb"', b"9" * 5000)),
     (with_field("trade_id", b'"%s"' % (b"x" * (MOST_ID + 1))), "id"),
     *((with_field("side", value), "side") for value in (b'"hold"', b'""', b"1")),
-    *((with_field("sequence", value), "sequence") for value in (b"-1", b"1.5", b'"1"', b"9223372036854775808")),
+    *(
+        (with_field("sequence", value), "sequence")
+        for value in (b"-1", b"1.5", b'"-1"', b'"1.0"', b'"\xc2\xb2"', b"[]", b"1e300", b"9223372036854775808")
+    ),
     (with_field("sequence_number", b"9" * 4000), "sequence"),
 ]
 

@@ -206,7 +206,8 @@ class Protocol(ReadProgress, Taskless):
             self.transport.abort()
             return
         stream.reason = "slow"
-        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(stream.last_chunk), stream.last_chunk))
+        last = stream.last_chunk
+        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if running.chunked_encoding else last)
         self._linger(now)
         _disconnect(running)
         self.flow.resume_writing()  # the stream's task may be waiting for it

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from aggregator.api.price_bodies import Reply
 from aggregator.api.server.direct_write import Take, offer_direct_write, take_direct_write, write_response
+from aggregator.api.server.http_1_0 import is_http_1_0, without_chunks
 from aggregator.api.server.slow_readers import State
 
 # Called as a function because super() would cost more than the rest of `start_task`.
@@ -72,6 +73,8 @@ class Taskless(HttpToolsProtocol):
         default_headers = self.server_state.default_header_lines
         if default_headers is not None:
             offer_direct_write(cycle, default_headers)
+        if is_http_1_0(cycle):
+            app = without_chunks(app, cycle)
         _start_asgi_task(self, cycle, app)  # type: ignore[arg-type]  # uvicorn has a type of its own for applications
 
 

@@ -26,6 +26,7 @@ _PART = 200  # recent trades that are checked before other tasks run
 _FULL_SECONDS = 0.01  # after a wait for room that another source has used up
 _ATTEMPTS = 4  # to fill a gap
 _FIRST_RETRY, _LONGEST_RETRY = 2.0, 30.0  # seconds
+_ASK_AGAIN = 30.0  # seconds after a refusal that names no pair, such as one for too many messages
 _LOG_SECONDS = 60.0  # between two log lines about trades that could not be stored
 
 
@@ -72,6 +73,7 @@ class TradeFeed(ConnectionLoop):
         self._waiting = 0  # tasks that wait for room in the log
         self._filling: asyncio.Task[None] | None = None
         self._fill_at = self._log_failure_at = 0.0
+        self._ask_again_at = math.inf
         self._newest: float | None = None  # arrival of the last trade, in unix seconds
         self._state = metrics.feed_state.labels(name)
         self._newest_gauge = metrics.feed_newest.labels(name)
@@ -95,7 +97,7 @@ class TradeFeed(ConnectionLoop):
 
     def _begin(self) -> None:
         self._gaps.interrupt()
-        self._symbols, self._subscriptions = {}, set()
+        self._symbols, self._subscriptions, self._ask_again_at = {}, set(), math.inf
         self._is_connected, self._is_lost = True, False
         self._state.set(1)
         self._log.info("trade_feed_connected", pairs=len(self._names))
@@ -125,6 +127,7 @@ class TradeFeed(ConnectionLoop):
         if silent > self._dialect.silence and not self._waiting:
             raise ExchangeTimeout(f"mute for {silent:.0f} s")
         self._update_subscriptions()
+        self._ask_again(now)
         if self._newest is not None:
             self._newest_gauge.set(self._newest)
         self._fill_gaps(now)
@@ -138,6 +141,13 @@ class TradeFeed(ConnectionLoop):
             self._fill_at = now + CHECK_SECONDS
         elif self._gaps.open and self._filling is None and now >= self._fill_at:
             self._filling = asyncio.create_task(self._fill())
+
+    def _ask_again(self, now: float) -> None:
+        """Subscribe anew to the pairs without a trade, some time after a refusal that may have been of any of them."""
+        if now >= self._ask_again_at:
+            self._ask_again_at = math.inf
+            silent = [name for name in self._subscriptions if not self._gaps.has_trade(self._symbols[name])]
+            self._queue(self._dialect.subscribe, sorted(silent))
 
     async def _receive(self, frame: str) -> None:
         await self._flush()
@@ -160,6 +170,8 @@ class TradeFeed(ConnectionLoop):
             raise Replace
         if isinstance(news, Refused):
             self._log.info("trade_feed_refused", pair=news.name, why=news.why)
+            if not news.name:
+                self._ask_again_at = min(self._ask_again_at, self._clock() + _ASK_AGAIN)
         elif (symbol := self._symbols.get(news.name)) is not None:
             self._gaps.announce(symbol, news.trade)
 
@@ -183,8 +195,9 @@ class TradeFeed(ConnectionLoop):
         symbol = symbol_of(one.name)
         if symbol is None:
             raise InvalidTrade("asset", f"the pair {one.name[:40]!r} is not subscribed to")
+        timestamp = self._gaps.first_time(symbol, one.id, one.timestamp)
         return checked_trade(
-            self._find, symbol, one.price, one.volume, one.timestamp, self._name, one.id, one.side, one.sequence, now
+            self._find, symbol, one.price, one.volume, timestamp, self._name, one.id, one.side, one.sequence, now
         )
 
     async def _flush(self) -> None:

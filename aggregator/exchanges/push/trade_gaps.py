@@ -12,13 +12,14 @@ from aggregator.exchanges.dialect import Execution, Executions, Unreadable
 from aggregator.models import Trade
 
 MOST_IDS = 1000  # of an asset's newest trades; as many as a venue answers at most
+_SAME = 0.001  # seconds between the times of one trade in the two interfaces of a venue, which may round differently
 
 
 class _Trail(msgspec.Struct):
     """The newest time and the last ids that were delivered; before the first trade, the time of the subscription."""
 
     newest: float
-    ids: dict[str, None] = {}
+    ids: dict[str, float] = {}  # with the time of each
     last_id: str = ""
     announced: int = 0  # the number of the newest trade by the last heartbeat, where that is newer than `last_id`
 
@@ -66,9 +67,20 @@ class Gaps:
             return
         if not trail.ids or trade.timestamp >= trail.newest:
             trail.newest, trail.last_id = trade.timestamp, trade.id
-        trail.ids[trade.id] = None
+        trail.ids[trade.id] = trade.timestamp
         if len(trail.ids) > MOST_IDS:
             del trail.ids[next(iter(trail.ids))]
+
+    def has_trade(self, symbol: str) -> bool:
+        """Whether a trade of an asset was delivered since it is subscribed to."""
+        trail = self._trails.get(symbol)
+        return trail is not None and bool(trail.ids)
+
+    def first_time(self, symbol: str, trade_id: str, timestamp: float) -> float:
+        """Return the time of the first delivery of a trade, else `timestamp`: the time is part of its identity."""
+        trail = self._trails.get(symbol)
+        known = timestamp if trail is None else trail.ids.get(trade_id, timestamp)
+        return known if abs(known - timestamp) <= _SAME else timestamp
 
     def interrupt(self) -> None:
         """Open a gap of every asset; a gap that is open already begins where it began."""
@@ -95,7 +107,7 @@ class Gaps:
         """
         trail, gap = self._trails[symbol], self._open[symbol]
         executions = [one for one in answer if isinstance(one, Execution)]
-        found = [one for one in executions if one.timestamp >= gap.begin and one.id not in trail.ids]
+        found = [one for one in executions if one.timestamp >= gap.begin - _SAME and one.id not in trail.ids]
         reached = any(one.timestamp <= gap.begin for one in executions)
         complete = reached or (not gap.after_trade and len(answer) < most)
         unreadable = [one for one in answer if isinstance(one, Unreadable)]

@@ -199,6 +199,7 @@ def _raise_for(errors: Sequence[str], now: float) -> None:
 
 _MICRO = 1_000_000
 _NO_NEWS = ("heartbeat", "status")
+_ALREADY = "already subscribed"  # in lower case
 
 
 class _PushedTicker(msgspec.Struct):
@@ -266,7 +267,8 @@ def frame_of(text: str) -> Frame:
 
 def refusals(found: Frame) -> Sequence[Refused]:
     """Return the refusal in a message without data, if it is one. Raises Undecodable for an unknown message."""
-    if found.method and not found.success:
+    is_as_wanted = found.success or found.method == "unsubscribe" or _ALREADY in found.error.lower()
+    if found.method and not is_as_wanted:
         return (Refused(found.symbol, found.error[:200]),)
     if found.method or found.channel in _NO_NEWS:
         return ()

@@ -5,7 +5,8 @@ base units, `side` is that of the taker, `timestamp` is RFC 3339 with microsecon
 pair, and is the same in both interfaces. There is a heartbeat each second where there is nothing else.
 
 REST: `GET /0/public/Trades?pair=XXBTZUSD&count=1000`, oldest first. A row is [price, volume, time, b or s (the taker
-bought or sold), m or l, text, trade_id]; the time is in seconds with up to nine decimals.
+bought or sold), m or l, text, trade_id]; the time is in seconds with up to nine decimals, of which the first six are
+read, so that a trade has one time in both interfaces.
 See docs.kraken.com/api (docs/websocket-v2/trade, docs/rest-api/get-recent-trades)
 """
 
@@ -23,6 +24,7 @@ from aggregator.exchanges.venues.kraken import KrakenSocket, frame_of, refusals
 from aggregator.models import Side
 
 _CURSOR = "last"  # beside the pair in an answer
+_MICRO, _LATEST = 1_000_000, 10**10  # unix seconds
 _SIDES = {"b": Side.BUY, "s": Side.SELL}
 
 
@@ -80,10 +82,17 @@ class KrakenTrades(KrakenSocket, TradeDialect):
             raise Undecodable(f"the trades of {len(rows)} pairs instead of one")
 
         def execution(trade: _Recent) -> Execution:
-            seconds, side = float(trade.time), _SIDES[trade.side]
+            seconds, side = _seconds(trade.time), _SIDES[trade.side]
             return Execution(market.name, trade.price, trade.volume, seconds, str(trade.trade_id), side, trade.trade_id)
 
         return executions(_recent, decode(_rows, rows[0]), execution)
+
+
+def _seconds(time: Decimal) -> float:
+    """Return unix seconds to the microsecond. Raises Undecodable."""
+    if not time.is_finite() or not 0 <= time < _LATEST:
+        raise Undecodable("the time is not in unix seconds")
+    return int(time * _MICRO) / _MICRO
 
 
 def _execution(trade: _Trade) -> Execution:

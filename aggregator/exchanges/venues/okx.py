@@ -154,7 +154,7 @@ def _raise_for_code(answer: Answer) -> None:
 
 _PONG = "pong"
 _RECEIPTS = ("subscribe", "unsubscribe", "channel-conn-count")
-_SHUTDOWN_CODE, _UNKNOWN_CODE = "64008", "60018"
+_SHUTDOWN_CODE, _UNKNOWN_CODE, _TOO_OFTEN_CODE = "64008", "60018", "60014"
 _UNKNOWN_INSTRUMENT = re.compile(r"channel:[\w-]{1,32},instId:([^\s,]{1,64}) doesn't exist")
 
 
@@ -240,6 +240,8 @@ def event_news(found: Frame) -> Sequence[Refused | Shutdown]:
         return ()
     if found.event == "notice":
         return (Shutdown(),) if found.code == _SHUTDOWN_CODE else ()
+    if found.event == "error" and found.code == _TOO_OFTEN_CODE:
+        return (Refused("", found.msg[:200]),)
     named = _UNKNOWN_INSTRUMENT.search(found.msg)
     name = named[1] if named is not None else found.arg.inst_id
     if found.event != "error" or found.code != _UNKNOWN_CODE or not name:

@@ -58,10 +58,12 @@ USED = {
     },
     CYCLE: {
         "body": "taskless.py gives it to the handler",
+        "chunked_encoding": "http_1_0.py clears it; protocol.py sees from it how to end a stream",
         "default_headers": "direct_write.py writes them into every response",
         "disconnected": "direct_write.py, taskless.py: a client that has left gets nothing; protocol.py sets it",
+        "expected_content_length": "http_1_0.py sets it to the length of each part",
         "flow": "direct_write.py leaves clients that do not read to uvicorn",
-        "keep_alive": "direct_write.py, taskless.py leave the last response to uvicorn; protocol.py makes one the last",
+        "keep_alive": "direct_write.py, taskless.py leave the last response to uvicorn; others make it so",
         "message_event": "direct_write.py and protocol.py wake the application's receive() with it",
         "more_body": "protocol.py and taskless.py see from it that a body has not ended",
         "on_response": "direct_write.py calls it for uvicorn to go on with the next request; taskless.py removes it",
