@@ -34,7 +34,7 @@ ROWS = "price_outbox_rows"
 FULL = os.environ.get("CHAOS") == "full"
 LOAD = {"hot_interval": 1, "medium_interval": 3 if FULL else 8, "cold_interval": 6 if FULL else 24}
 NO_BACKLOG = 100  # rows; half a second of load is in transit, not backlog
-POLL = 0.05
+POLL = 0.2  # a scrape of a thousand assets takes milliseconds of CPU on both sides
 
 Key = tuple[str, float]
 Span = tuple[float, float]
