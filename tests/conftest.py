@@ -8,7 +8,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,9 +40,6 @@ from tests.parts.lent import LENDER, Lender, LentDynamo
 from tests.parts.longest import longest_first
 from tests.parts.postgres import PostgresServer
 from tests.parts.redis_server import RedisServer
-
-if TYPE_CHECKING:
-    from xdist.workermanage import WorkerController
 
 _LENDER = pytest.StashKey[Lender]()
 
@@ -91,10 +88,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
+class Node(Protocol):
+    """A process that xdist starts, as seen from the first one; xdist has no types."""
+
+    config: pytest.Config
+    workerinput: dict[str, object]
+
+
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: "WorkerController") -> None:
+def pytest_configure_node(node: Node) -> None:
     """Tell a process that xdist starts where it gets a DynamoDB."""
-    config: pytest.Config = node.config
+    config = node.config
     if _LENDER not in config.stash:
         lender = config.stash[_LENDER] = Lender()
         config.add_cleanup(lender.end)

@@ -23,8 +23,11 @@ UNVERIFIED = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-BytecodeVerificationRemote
 QUICK_JAVA = ("-Xmx512m", "-XX:+UseSerialGC", *UNVERIFIED, ONE_COMPILER)
 LIBRARY = ("-Djava.library.path=./DynamoDBLocal_lib",)
 _CREDENTIALS = "Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
-_LIST_TABLES = {
-    "X-Amz-Target": "DynamoDB_20120810.ListTables",
+_FIRST_TABLE = (
+    b'{"TableName":"first","BillingMode":"PAY_PER_REQUEST","KeySchema":[{"AttributeName":"a","KeyType":"HASH"}],'
+    b'"AttributeDefinitions":[{"AttributeName":"a","AttributeType":"S"}]}'
+)
+_HEADERS = {
     "Content-Type": "application/x-amz-json-1.0",
     "Authorization": f"AWS4-HMAC-SHA256 {_CREDENTIALS}",
 }
@@ -37,7 +40,7 @@ def jar() -> Path | None:
 
 
 class DynamoServer:
-    """One empty DynamoDB on its own port.
+    """One DynamoDB on its own port, with a table that nobody uses.
 
     With `lasts`, Java's second compiler is on: a slow start, but less CPU per call after some minutes.
     """
@@ -69,8 +72,10 @@ class DynamoServer:
 
     def _answers(self) -> bool:
         assert self.process.child.poll() is None, self.process.output
-        # The first call takes seconds on a busy machine. A fork of the service calls at once, and has a timeout.
-        request = urllib.request.Request(self.endpoint, data=b"{}", headers=_LIST_TABLES)
+        # The first call takes seconds on a busy machine, and so does the first that creates a table. A fork of the
+        # service calls at once, and has a timeout.
+        headers = _HEADERS | {"X-Amz-Target": "DynamoDB_20120810.CreateTable"}
+        request = urllib.request.Request(self.endpoint, data=_FIRST_TABLE, headers=headers)
         try:
             urllib.request.urlopen(request, timeout=CALL_SECONDS).close()
         except urllib.error.HTTPError:
