@@ -8,6 +8,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,9 +36,12 @@ from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.kafka import Broker
 from tests.parts.kinesis import Kinesis
+from tests.parts.lent import LENDER, Lender, LentDynamo
 from tests.parts.longest import longest_first
 from tests.parts.postgres import PostgresServer
 from tests.parts.redis_server import RedisServer
+
+_LENDER = pytest.StashKey[Lender]()
 
 # Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
 OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor", "kubectl", "zsh", "fish")
@@ -82,6 +86,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("real"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+class Node(Protocol):
+    """A process that xdist starts, as seen from the first one; xdist has no types."""
+
+    config: pytest.Config
+    workerinput: dict[str, object]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Node) -> None:
+    """Tell a process that xdist starts where it gets a DynamoDB."""
+    config = node.config
+    if _LENDER not in config.stash:
+        lender = config.stash[_LENDER] = Lender()
+        config.add_cleanup(lender.end)
+    node.workerinput[LENDER] = config.stash[_LENDER].path
 
 
 def pytest_report_header() -> list[str]:
@@ -165,9 +186,10 @@ async def redis_client(redis_running: RedisServer) -> AsyncIterator[RedisClient]
 
 
 @pytest.fixture(scope="session")
-def dynamodb_running() -> Iterator[DynamoServer]:
-    """Share one DynamoDB; each test uses its own table."""
-    server = DynamoServer()
+def dynamodb_running(request: pytest.FixtureRequest) -> Iterator[DynamoServer]:
+    """Share one DynamoDB, also with the other processes of pytest; each test uses its own table."""
+    path = getattr(request.config, "workerinput", {}).get(LENDER)
+    server = LentDynamo(path) if path else DynamoServer()
     yield server
     server.stop()
 

@@ -52,7 +52,10 @@ print(json.dumps({
 TYPESCRIPT = """
 import type { paths } from "./api.js";
 
+// Three lines instead of TypeScript's library of browsers, which takes a second to read.
 declare const process: { argv: string[] };
+declare const console: { log(text: string): void };
+declare function fetch(url: string): Promise<{ json(): Promise<unknown> }>;
 const [url, end] = process.argv.slice(2) as [string, string];
 
 type Answer<Path extends keyof paths, Status extends number> = paths[Path] extends {
@@ -154,7 +157,7 @@ def test_types_in_typescript(service: Service, document: Path, tmp_path: Path) -
     (tmp_path / "package.json").write_text('{"type": "module"}')
     made = run([shutil.which("node"), generators.OPENAPI_TYPESCRIPT, document, "--output", "api.ts"], tmp_path)
     assert made.returncode == 0, made.stdout
-    options = ["--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom", "--skipLibCheck"]
+    options = ["--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022", "--skipLibCheck"]
     (tmp_path / "main.ts").write_text(TYPESCRIPT)
     (tmp_path / "wrong.ts").write_text(WRONG)
     compiled = run([shutil.which("node"), generators.TSC, *options, "main.ts", "wrong.ts"], tmp_path)

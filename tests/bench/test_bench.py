@@ -1,6 +1,6 @@
 """The benches still run: every part that needs no minutes, once and briefly. The figures are not judged here.
 
-The suite runs one of them; the others are `long`.
+They are `long`: the suite runs those of test_trades.py and test_archive.py.
 """
 
 import json
@@ -53,6 +53,7 @@ def test_streams_are_measured(dynamodb_running: DynamoServer) -> None:
     assert figures["p99"].value > 0
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_pushed_prices_are_measured(tmp_path: Path, dynamodb_running: DynamoServer) -> None:
     """The bench of pushed prices finds a delay for frames of a small load."""

@@ -9,7 +9,6 @@ import asyncio
 import math
 import random
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ import msgspec
 import uvloop
 
 from tests.chaos.wire import Answered, Connection
-from tests.parts.process import ROOT, Process
+from tests.parts.process import Process
 
 ASK_AGAIN = 0.2  # share of the requests that send If-None-Match
 
@@ -30,7 +29,7 @@ class LoadGenerator:
     def __init__(self, url: str, paths: Sequence[str], to: Path, rate: float, readers: int) -> None:
         self._to = to
         options = ["--url", url, "--to", str(to), "--rate", str(rate), "--readers", str(readers)]
-        self._process = Process([sys.executable, "-m", "tests.chaos.load_generator", *options, *paths], cwd=ROOT)
+        self._process = Process.of_program("tests.chaos.load_generator", *options, *paths)
         self._process.wait_for_line("reading")
 
     def stop(self) -> list[Answered]:

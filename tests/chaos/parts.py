@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from aggregator.live.price_topic import PRICES
 from aggregator.models import Price
-from tests.parts.dynamodb import DynamoServer, jar
+from tests.parts.dynamodb import LIBRARY, QUICK_JAVA, DynamoServer, jar
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
 from tests.parts.ports import free_port
@@ -34,8 +34,7 @@ ROWS = "price_outbox_rows"
 FULL = os.environ.get("CHAOS") == "full"
 LOAD = {"hot_interval": 1, "medium_interval": 3 if FULL else 8, "cold_interval": 6 if FULL else 24}
 NO_BACKLOG = 100  # rows; half a second of load is in transit, not backlog
-POLL = 0.05
-QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m")  # starts twice as fast, with half the CPU
+POLL = 0.2  # a scrape of a thousand assets takes milliseconds of CPU on both sides
 
 Key = tuple[str, float]
 Span = tuple[float, float]
@@ -54,7 +53,7 @@ class DurableDynamo(DynamoServer):
         local = jar()
         assert local is not None
         options = ["-dbPath", str(self._folder), "-sharedDb", "-disableTelemetry", "-port", str(self.port)]
-        command = ["java", *QUICK_JAVA, "-Djava.library.path=./DynamoDBLocal_lib", "-jar", local.name, *options]
+        command = ["java", *QUICK_JAVA, *LIBRARY, "-jar", local.name, *options]
         self.process = Process(command, cwd=local.parent)
         wait_for(self._answers, what=f"DynamoDB on port {self.port}")
 

@@ -1,8 +1,6 @@
 """`aggregator migrate`, and the doctor's checks of PostgreSQL."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -11,17 +9,16 @@ from aggregator.cli.doctor.report import without_secrets
 from aggregator.cli.doctor.stores import history_checks
 from aggregator.cli.doctor.trades import trade_checks
 from aggregator.settings.loader import load
+from tests.parts.commands import run_command
 from tests.parts.postgres import PASSWORD, PostgresServer
-from tests.parts.process import ROOT
 
 pytestmark = pytest.mark.real
 
 
 def migrate(url: str, *more: str) -> tuple[int, str, str]:
     """Run the command on the history; return its exit code, output and errors."""
-    command = [sys.executable, "-m", "aggregator", "migrate", "--history-url", url, *more]
     environment = os.environ | {"AGGREGATOR_POSTGRES_PASSWORD": PASSWORD.get_secret_value()}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = run_command("migrate", "--history-url", url, *more, environment=environment)
     return done.returncode, done.stdout, done.stderr
 
 

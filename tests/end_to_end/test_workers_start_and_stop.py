@@ -43,7 +43,7 @@ def test_a_read_that_finds_nothing_asks_the_refresher(
     workers.ended_well()
 
 
-@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(SIGTERM, marks=pytest.mark.long), SIGINT])
 def test_told_to_stop_while_they_start(
     tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market, number: Signals
 ) -> None:

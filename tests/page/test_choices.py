@@ -103,3 +103,16 @@ def test_axe_finds_nothing(chromium: Browser, service: Service, size: tuple[int,
     expect(page.locator("#detail .sources tbody tr")).to_have_count(3)
     assert page.evaluate(RULES) == []
     tab.close()
+
+
+def test_light_and_dark(tab: Open) -> None:
+    """The theme follows the system until the user chooses one, which is stored."""
+    page = tab("/", color_scheme="dark").page
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.get_by_role("button", name="Switch to light").click()
+    light = page.evaluate(ground)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(ground) == light
+    assert page.get_by_role("button", name="Switch to dark").is_visible()

@@ -67,10 +67,16 @@ def test_a_thousand_assets_and_only_those_in_view(tab: Open) -> None:
     assert len(sparklines) <= 10
 
 
-def test_search(tab: Open) -> None:
-    """Search matches base, symbol and written pair, best match first, and says when nothing matches."""
+def test_search_tiers_and_order(tab: Open) -> None:
+    """Search finds assets, tiers filter, and columns sort in both directions: on one page, whose start costs most."""
     page = tab().page
     wait_for_rows(page)
+    search(page)
+    tiers_and_order(page)
+
+
+def search(page: Page) -> None:
+    """Check that search matches base, symbol and written pair, best match first, and says when nothing matches."""
     page.fill("#search", "btc / USDT")
     expect(page.locator("#found")).to_have_text("2 assets")
     assert shown(page) == ["btcusdt", "wbtcusdt"]
@@ -85,10 +91,8 @@ def test_search(tab: Open) -> None:
     assert shown(page)[0] == "btcusdt"
 
 
-def test_tiers_and_order(tab: Open) -> None:
-    """Tier filters and sort orders work in both directions."""
-    page = tab().page
-    wait_for_rows(page)
+def tiers_and_order(page: Page) -> None:
+    """Check that tier filters and sort orders work in both directions."""
     page.locator("#tiers").get_by_text("Hot").click()
     expect(page.locator("#found")).to_have_text("20 assets")
     assert len(shown(page)) == 20
@@ -170,19 +174,6 @@ def test_on_a_phone(tab: Open) -> None:
     expect(page.locator("#detail .sources tbody tr")).to_have_count(3)
     assert page.evaluate("document.querySelector('.sheet').scrollWidth") <= PHONE[0]
     assert page.evaluate("document.querySelector('#detail .scroll').scrollWidth") <= PHONE[0]
-
-
-def test_light_and_dark(tab: Open) -> None:
-    """The theme follows the system until the user chooses one, which is stored."""
-    page = tab("/", color_scheme="dark").page
-    ground = "getComputedStyle(document.body).backgroundColor"
-    dark = page.evaluate(ground)
-    page.get_by_role("button", name="Switch to light").click()
-    light = page.evaluate(ground)
-    assert light != dark
-    page.reload()
-    assert page.evaluate(ground) == light
-    assert page.get_by_role("button", name="Switch to dark").is_visible()
 
 
 def test_an_hour_of_prices_takes_no_more_room_than_a_minute(tab: Open) -> None:

@@ -34,6 +34,8 @@ _MODULES = (
     "aggregator.stores.dynamodb.table",
     "aggregator.stores.trades.dynamodb",
     "tests.parts.dynamodb_proxy",
+    "tests.parts.kinesis_proxy",
+    "tests.chaos.load_generator",
 )
 _MOST = 1 << 17  # bytes of a request; an environment takes about ten thousand
 _READ_AT_START = ("LD_", "PYTHON", "FAKETIME", "PROMETHEUS_")  # an interpreter or a library reads them as it starts

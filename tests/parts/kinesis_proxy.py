@@ -13,7 +13,6 @@ import base64
 import json
 import random
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ import uvloop
 from aiohttp import web
 
 from tests.parts.dynamodb_wire import HOP_BY_HOP, OF_THE_SERVER, without_headers
-from tests.parts.process import ROOT, Process
+from tests.parts.process import Process
 from tests.parts.service import call
 
 LARGEST_BODY = 32 * 1024 * 1024
@@ -162,7 +161,7 @@ class KinesisProxy:
     """A running proxy in front of the server at `target`."""
 
     def __init__(self, target: str) -> None:
-        self.process = Process([sys.executable, "-m", "tests.parts.kinesis_proxy", "--target", target], cwd=ROOT)
+        self.process = Process.of_program("tests.parts.kinesis_proxy", "--target", target)
         self.endpoint = self.process.wait_for_line(r"listening on (http://\S+)")[1]
 
     def faults(self, **faults: float | str) -> None:

@@ -17,5 +17,5 @@ def allowed(seconds: float) -> float:
 
 
 def examples(most: int) -> int:
-    """Return the number of examples of a property test: `most` with `CHAOS=full`, a quarter of it otherwise."""
-    return most if FULL else most // 4
+    """Return the number of examples of a property test: `most` with `CHAOS=full`, an eighth of it otherwise."""
+    return most if FULL else most // 8

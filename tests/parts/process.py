@@ -26,8 +26,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = START_SECONDS, what
         waited = time.monotonic() - started
         if waited > seconds:
             raise AssertionError(f"not within {seconds:g} s: {what or condition}")
-        # Most conditions are a call to the service: 50 calls a second through a long wait take a tenth of a core.
-        time.sleep(min(max(waited / 20, 0.01), 0.05))
+        # Most conditions are a call to the service: 20 calls a second through a long wait take a twentieth of a core.
+        time.sleep(min(max(waited / 20, 0.01), 0.2))
 
 
 _running: set["Process"] = set()

@@ -41,7 +41,7 @@ def test_without():
     ("options", "summary"),
     [
         (("--max-suite-reruns", "3", "--rerun-show-tracebacks"), "3 failed, 3 passed, 3 rerun"),
-        ((), "6 failed"),
+        pytest.param((), "6 failed", marks=pytest.mark.long),
     ],
 )
 def test_three_tests_that_start_processes(tmp_path: Path, options: tuple[str, ...], summary: str) -> None:

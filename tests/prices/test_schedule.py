@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.prices.schedule import Schedule, batches
+from tests.parts.limits import examples
 
 
 def places(schedule: Schedule, now: float) -> list[int]:
@@ -52,7 +53,7 @@ def test_offsets_are_spread_over_the_interval(count: int, interval: float) -> No
     assert all(gap == pytest.approx(interval / count, rel=1e-9) for gap in gaps)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.integers(1, 7), st.floats(0.1, 600), st.floats(0, 2e9))
 def test_nothing_drifts_over_ten_thousand_cycles(count: int, interval: float, start: float) -> None:
     """After 10,000 cycles the due time equals exact arithmetic, and no slot was skipped."""

@@ -116,8 +116,7 @@ def partitions_of(broker: Broker, topic: str) -> int:
 
 def started(broker: Broker, topic: str, rate: int) -> Process:
     """Run the command without an end."""
-    command = [sys.executable, "-m", "aggregator", "produce", "--log", broker.url(topic), "--rate", str(rate)]
-    return Process(command, environment=os.environ)
+    return Process.of_program("aggregator", "produce", "--log", broker.url(topic), "--rate", str(rate))
 
 
 def test_an_interrupt_waits_for_the_reports(kafka_running: Broker) -> None:

@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -33,7 +33,14 @@ TICKERS = {"pipelined", "cookies", "exponent"}
 RECENT = [name for name in http.ATTACKS if name.startswith("recent")]
 READABLE = {"recent-bad-rows": 1999, "recent-trades": 1999, "recent-digits": 1}
 LISTINGS = [name for name in http.ATTACKS if name.startswith("listing")]
+# Attacks that resemble another one, which the suite makes: interim, headers, lines, deflate, error-texts, listing.
+RESEMBLING = {"interim-headers", "header", "reason", "not-http", "noise", "raw-deflate", "error-text", "listing-15"}
 Attack = Callable[[str, str], dict[str, object]]
+
+
+def chosen(names: Iterable[str]) -> list[object]:
+    """Return the names as parameters; attacks that resemble another one are `long`."""
+    return [pytest.param(one, marks=pytest.mark.long if one in RESEMBLING else ()) for one in names]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +85,7 @@ def check(did: dict[str, object]) -> None:
     assert growth <= MOST_GROWTH, did
 
 
-@pytest.mark.parametrize("name", [name for name in http.ATTACKS if name not in (*LISTINGS, *RECENT, "well")])
+@pytest.mark.parametrize("name", chosen(name for name in http.ATTACKS if name not in (*LISTINGS, *RECENT, "well")))
 def test_an_answer(attack: Attack, name: str) -> None:
     """An attack on a call for tickers gives no ticker, and a short reason."""
     did = attack(KINDS.get(name, USUAL), name)
@@ -87,7 +94,7 @@ def test_an_answer(attack: Attack, name: str) -> None:
     assert name in TICKERS or "ticker" not in did["reasons"], did  # type: ignore[operator]  # a list
 
 
-@pytest.mark.parametrize("name", LISTINGS)
+@pytest.mark.parametrize("name", chosen(LISTINGS))
 def test_a_listing(attack: Attack, name: str) -> None:
     """A large listing is read; an attack is refused, and the listing read before stays in use."""
     did = attack(KINDS.get(name, "listing:binance"), name)

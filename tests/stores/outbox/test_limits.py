@@ -51,9 +51,9 @@ async def test_a_dead_letter_can_be_replayed_or_deleted(parts: Parts) -> None:
 
 async def test_dead_letters_displace_no_waiting_row(tmp_path: Path) -> None:
     """They do not count for the bound, so no row that the table would take is deleted for them."""
-    parts = Parts(tmp_path / "outbox.db", most_bytes=1 << 20)
+    parts = Parts(tmp_path / "outbox.db", most_bytes=1 << 18)
     await parts.outbox.open()
-    for start in range(0, 3000, 500):
+    for start in range(0, 1000, 500):
         await parts.outbox._file.append(many(500, "dead", start=NOW + start))
         for row in await parts.outbox._file.after(0, 500):
             await parts.outbox._file.move_to_dead_letters(row, "no", NOW)

@@ -32,39 +32,28 @@ async def test_adding_nothing_does_nothing(trades: Opened) -> None:
     assert await trades.add() == []
 
 
-@pytest.mark.parametrize(
-    "one",
-    [
-        trade(),
-        trade(volume=None, side=None, sequence=None),
-        trade(side=Side.SELL, late=True, volume="0"),
-        trade(trade_id="id with # and ü", venue="my venue! #1", sequence=0),
-        trade(trade_id="x" * 128, venue="v" * 32, sequence=2**63 - 1),
-    ],
-    ids=["full", "least", "sell and late", "odd id", "longest"],
-)
-async def test_a_trade_comes_back_as_it_went(trades: Opened, one: Trade) -> None:
+async def test_a_trade_comes_back_as_it_went(trades: Opened) -> None:
     """With volume or without, each side, late or not, with any id."""
-    assert await trades.add(one) == [one]
-    assert await trades.store.trades("btcusdt", *ALWAYS, 10, newest_first=True) == [one]
-    assert await trades.store.latest(["btcusdt"]) == {"btcusdt": one}
+    for one in (
+        trade(asset="full"),
+        trade(asset="least", volume=None, side=None, sequence=None),
+        trade(asset="sold", side=Side.SELL, late=True, volume="0"),
+        trade(asset="odd", trade_id="id with # and ü", venue="my venue! #1", sequence=0),
+        trade(asset="long", trade_id="x" * 128, venue="v" * 32, sequence=2**63 - 1),
+    ):
+        assert await trades.add(one) == [one]
+        assert await trades.store.trades(one.asset, *ALWAYS, 10, newest_first=True) == [one]
+        assert await trades.store.latest([one.asset]) == {one.asset: one}
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        "1E-30",
-        "0.00001234567891",
-        "12345678901234567890123456789012345678",
-        "1E+29",
-        "0.123456789012345678901234567891",
-    ],
-)
-async def test_numbers_of_any_size_come_back(trades: Opened, number: str) -> None:
+async def test_numbers_of_any_size_come_back(trades: Opened) -> None:
     """Price and volume of 38 digits, and of 30 before or after the point, are equal as numbers."""
-    await trades.add(trade(price=number, volume=number))
-    (found,) = await trades.store.trades("btcusdt", *ALWAYS, 10, newest_first=True)
-    assert (found.price, found.volume) == (Decimal(number), Decimal(number))
+    digits = "12345678901234567890123456789012345678"
+    numbers = ["1E-30", "0.00001234567891", digits, "1E+29", "0.123456789012345678901234567891"]
+    await trades.add(*(trade(asset=f"a{place}", price=one, volume=one) for place, one in enumerate(numbers)))
+    for place, number in enumerate(numbers):
+        (found,) = await trades.store.trades(f"a{place}", *ALWAYS, 10, newest_first=True)
+        assert (found.price, found.volume) == (Decimal(number), Decimal(number))
 
 
 async def test_times_come_back_to_the_microsecond(trades: Opened) -> None:
@@ -142,8 +131,7 @@ async def test_a_range_includes_both_ends(trades: Opened) -> None:
     assert await found("btcusdt", 0, inf, 100, newest_first=False) == ours
 
 
-@pytest.mark.parametrize("newest_first", [True, False])
-async def test_pages_have_each_trade_once(trades: Opened, newest_first: bool) -> None:  # noqa: FBT001  # a parameter
+async def test_pages_have_each_trade_once(trades: Opened) -> None:
     """In order, also where many trades have the same time and a page ends among them."""
     venues = ("coinbase", "coinbase 2", "coinbase#2")
     ours = [
@@ -152,10 +140,11 @@ async def test_pages_have_each_trade_once(trades: Opened, newest_first: bool) ->
         for asset in ("btcusdt", "ethusdt")
     ]
     await trades.add(*random.Random(2).sample(ours, len(ours)))
-    expected = naive(ours, "btcusdt", *ALWAYS, 1000, newest_first=newest_first)
-    assert len(expected) == 100
-    for size in (1 if isinstance(trades.store, MemoryTrades) else 9, 13, 100, 1000):
-        assert await pages(trades.store, size, newest_first=newest_first) == expected
+    for newest_first in (True, False):
+        expected = naive(ours, "btcusdt", *ALWAYS, 1000, newest_first=newest_first)
+        assert len(expected) == 100
+        for size in (1 if isinstance(trades.store, MemoryTrades) else 9, 13, 100, 1000):
+            assert await pages(trades.store, size, newest_first=newest_first) == expected
 
 
 async def test_a_page_may_begin_after_any_key(trades: Opened) -> None:
