@@ -106,7 +106,7 @@ class KafkaTestbed:
             one.process.signal(SIGTERM)
         for one in self.services:
             assert one.process.ended() == 0, one.process.output
-            assert "Traceback" not in one.process.output
+            assert "Traceback" not in one.process.output, one.process.output
         self._offsets.close()
         assert self.load.failures == []
         assert self.watch.wrong == []
