@@ -45,13 +45,18 @@ class OutletClaims:
     async def taken(self, outlet: str, keys: Sequence[str]) -> AbstractSet[str]:
         """As `KeyClaims.taken`."""
         try:
-            with mapped():
-                names = [f"{self._prefix}{outlet.replace(' ', ':')}:{key}" for key in keys]
-                found = await self._claim(keys=names, args=[self._file, self._seconds])
+            found = await self.claim(outlet, keys)
         except StoreUnavailable as error:
             if not self._is_failing:
                 self._log.warning("outlet_claims_unknown", error=str(error))
             self._is_failing = True
             return frozenset()
         self._is_failing = False
+        return found
+
+    async def claim(self, outlet: str, keys: Sequence[str]) -> AbstractSet[str]:
+        """As `taken`, but raises StoreUnavailable."""
+        with mapped():
+            names = [f"{self._prefix}{outlet.replace(' ', ':')}:{key}" for key in keys]
+            found = await self._claim(keys=names, args=[self._file, self._seconds])
         return {keys[int(number) - 1] for number in found}

@@ -1,4 +1,7 @@
-"""Checks our rights on a Redis by doing everything that the service does there, on keys of its own."""
+"""Checks our rights on a Redis by doing everything that the service does there, on keys of its own.
+
+The keys of windows and of claims begin as those of the service: a user may have rights on some of these beginnings.
+"""
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -6,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from aggregator.cluster.consumer_group import Group
+from aggregator.cluster.outlet_claims import OutletClaims
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.live.price_topic import PRICES
@@ -13,6 +17,7 @@ from aggregator.models import Price, Trade
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient, mapped
 from aggregator.stores.redis.last_trades import LastTradesStore
+from aggregator.stores.redis.saved_windows import RedisWindows
 
 _EXPIRE_MS = 60_000  # of keys that stay behind if the check is interrupted
 _IDLE_MS = 3_600_000  # longer than any entry of this check is pending
@@ -41,7 +46,8 @@ async def constitution(client: RedisClient) -> Constitution:
 
 async def refusals(url: str, seconds: float, price: Price) -> list[str]:
     """Return what Redis refuses, and why; a call times out after `seconds`, `price` is the price to write."""
-    client = RedisClient(url, seconds, prefix=f"aggregator:doctor:{uuid.uuid4()}:")
+    name = f"doctor:{uuid.uuid4()}"
+    client, shared = RedisClient(url, seconds, prefix=f"aggregator:{name}:"), RedisClient(url, seconds)
     steps: Mapping[str, Callable[[], Awaitable[None]]] = {
         "keep prices": lambda: _keep(client, price),
         "keep last trades": lambda: _keep_trade(client, price),
@@ -49,11 +55,14 @@ async def refusals(url: str, seconds: float, price: Price) -> list[str]:
         "share work": lambda: _share(client),
         "fill once": lambda: _lock(client),
         "rank by popularity": lambda: _rank(client),
+        "save windows": lambda: _save_windows(shared, name),
+        "claim events of outlets": lambda: _claim(shared, name),
     }
     try:
-        return [text for name, step in steps.items() if (text := await _tried(name, step))]
+        return [text for what, step in steps.items() if (text := await _tried(what, step))]
     finally:
         await client.close()
+        await shared.close()
 
 
 async def _tried(name: str, step: Callable[[], Awaitable[None]]) -> str:
@@ -119,6 +128,21 @@ async def _rank(client: RedisClient) -> None:
     await scores.rank(_EXPIRE_MS / 1000, lambda _: {})
     await scores.slots()
     await _remove(client, *(f"{client.prefix}{name}" for name in ("accesses", "seats", "ranking")))
+
+
+async def _save_windows(client: RedisClient, log: str) -> None:
+    """Do what a processor does with the windows of a partition: save them twice, delete the older ones, load them."""
+    windows = RedisWindows(client, log)
+    await windows.save(0, 1, b"", before=0)
+    await windows.save(0, 2, b"", before=2)
+    if await windows.load(0, 2) is None:
+        raise StoreUnavailable("Redis: what was just written is not there")
+    await _remove(client, f"{client.prefix}windows:{log}:0")
+
+
+async def _claim(client: RedisClient, outlet: str) -> None:
+    await OutletClaims(client, "doctor", _EXPIRE_MS / 1000).claim(outlet, ["key"])
+    await _remove(client, f"{client.prefix}outlet_key:{outlet}:key")
 
 
 async def _remove(client: RedisClient, *keys: str) -> None:

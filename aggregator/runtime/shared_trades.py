@@ -16,6 +16,7 @@ from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.last_trades import LastTradesStore
 from aggregator.stores.redis.saved_windows import RedisWindows
 from aggregator.trades.event_log.kafka.address import parse_kafka_url
+from aggregator.trades.event_log.kinesis.address import parse_kinesis_url
 from aggregator.trades.newest_trades import NewerOfBoth
 from aggregator.trades.ports import LastTrades, TradeReader
 from aggregator.trades.topics import FEATURES
@@ -73,11 +74,15 @@ async def open_stored_trades(process: Process, attempt: Attempt) -> TradeReader 
 
 
 def _saved_windows(process: Process, redis: RedisClient) -> RedisWindows | None:
-    """Return the saved windows of the topic; None for a log whose windows are read again as a whole."""
-    if not process.settings.reads_kafka:
-        return None
-    address = parse_kafka_url(process.settings.trades_log)
-    return RedisWindows(redis, f"{address.topic}:{address.group}")
+    """Return the saved windows of the topic or stream; None for a log without partitions."""
+    url = process.settings.trades_log
+    if process.settings.reads_kafka:
+        topic = parse_kafka_url(url)
+        return RedisWindows(redis, f"{topic.topic}:{topic.group}")
+    if process.settings.reads_kinesis:
+        stream = parse_kinesis_url(url)
+        return RedisWindows(redis, f"{stream.stream}:{stream.table}")
+    return None
 
 
 def _store(process: Process, redis: RedisClient) -> LastTradesStore:

@@ -172,17 +172,23 @@ def _checkpoint(connection: Connection) -> int:
 def _prepare(connection: Connection, schema: str, version: int) -> tuple[int, set[str]]:
     """Create the tables in a new file, unless another process does so first.
 
+    A file with tables is not locked for that: its writers may be busy, and a start must not wait for a turn.
     Returns the version of the schema, and the names of the tables.
     """
-    _transaction(connection, lambda connection: _create(connection, schema, version))
+    if _is_new(connection):
+        _transaction(connection, lambda connection: _create(connection, schema, version))
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     assert isinstance(found, int)  # noqa: S101  # SQLite returns an int
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     return found, {name for (name,) in names}
 
 
+def _is_new(connection: Connection) -> bool:
+    return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
 def _create(connection: Connection, schema: str, version: int) -> None:
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+    if _is_new(connection):
         for statement in schema.split(";"):  # executescript would commit before it begins
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {version}")

@@ -56,12 +56,15 @@ def parts(lengths: Lengths) -> dict[str, Callable[[], list[Figure]]]:
 
 
 def throughput(trades: int, rounds: int) -> list[Figure]:
-    """Process a topic in turns with the bare loop."""
+    """Process a topic in turns with the bare loop and with quixstreams, which keeps one mean and stores nothing."""
     bare, ours, processed, stages = list[Run](), list[Run](), list[int](), dict[str, float]()
+    peer = list[Run]()
     with kafka_scene() as scene:
         topic = scene.filled(trades)
         for _ in range(rounds):
             bare.append(scene.bare(topic, trades))
+            if (run := scene.quixstreams(topic, trades)) is not None:
+                peer.append(run)
             processor = scene.processor(topic)
             ours.append(processor.took_after_start(trades))
             processed.append(processor.ingested)
@@ -72,10 +75,21 @@ def throughput(trades: int, rounds: int) -> list[Figure]:
         Figure("  its CPU of a trade", _middle(bare, "cpu_us"), "us"),
         Figure("processor, all of it", _middle(ours, "rate"), "trades/s", ">= 70000"),
         Figure("  against the bare loop", median_ratio(_all(ours, "rate"), _all(bare, "rate")), "", ">= 0.65"),
+        *_against_quixstreams(ours, peer),
         Figure("  CPU of a trade, all threads", _middle(ours, "cpu_us"), "us", "<= 25"),
         Figure("  of which the library's", _middle(ours, "library_us"), "us"),
         Figure("  trades that were not new, or lost", max(abs(trades - one) for one in processed), "", "<= 0"),
         *[Figure(f"  time of the stage {name}", 1e6 * seconds / trades, "us") for name, seconds in stages.items()],
+    ]
+
+
+def _against_quixstreams(ours: list[Run], peer: list[Run]) -> list[Figure]:
+    if not peer:
+        return []
+    return [
+        Figure("  against quixstreams with one mean", median_ratio(_all(ours, "rate"), _all(peer, "rate")), "", ">= 3"),
+        Figure("    its rate", _middle(peer, "rate"), "trades/s"),
+        Figure("    its CPU of a trade", _middle(peer, "cpu_us"), "us"),
     ]
 
 
@@ -145,6 +159,7 @@ def takeover(trades: int) -> list[Figure]:
         Figure("trades in windows of 300 s, of 1,000 assets", trades),
         Figure("from the assignment to all windows, and a trade of each asset", taken.seconds, "s", "<= 3"),
         Figure("  CPU time, all threads", taken.cpu, "s"),
+        Figure("  of which the library's, which asks this broker all the time", taken.library, "s"),
     ]
 
 

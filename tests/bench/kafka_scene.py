@@ -39,6 +39,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _LIBRARY = "rdk:"  # begins the names of librdkafka's threads
 _MESSAGE = re.compile(rb"\$(\d+)\r\n(?=\[)")  # of Redis, whose data is a JSON array
 _MOST_SECONDS = 300.0
+_QUIXSTREAMS = Path(__file__).parents[2] / ".venv-quixstreams/bin/python"
 _START_LOOK_SECONDS = 0.05
 _LOOK_SECONDS = 0.5  # a look takes milliseconds of the processor's CPU
 
@@ -102,6 +103,19 @@ class KafkaScene:
         """Run the bare loop over a topic."""
         words = [self.broker.bootstrap, topic, str(PARTITIONS), str(trades), str(self.folder / f"{uuid.uuid4()}.db")]
         process = Process([sys.executable, "-m", "tests.bench.kafka_bare", *words])
+        try:
+            found = process.wait_for_line(r"took ([\d.]+) ([\d.]+)\n", _MOST_SECONDS)
+        finally:
+            process.stop()
+        return Run(trades, float(found[1]), float(found[2]))
+
+    def quixstreams(self, topic: str, trades: int) -> Run | None:
+        """Run the peer over a topic; None without its environment."""
+        if not _QUIXSTREAMS.exists():
+            return None
+        script = Path(__file__).with_name("kafka_quixstreams.py")
+        words = [self.broker.bootstrap, topic, str(trades), str(self.folder / str(uuid.uuid4()))]
+        process = Process([str(_QUIXSTREAMS), str(script), *words])
         try:
             found = process.wait_for_line(r"took ([\d.]+) ([\d.]+)\n", _MOST_SECONDS)
         finally:

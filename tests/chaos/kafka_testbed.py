@@ -90,8 +90,7 @@ class KafkaTestbed:
         try:
             wait_for(lambda: self.behind < records)
         except AssertionError as error:
-            as_json = {"Accept": "application/json"}
-            health = [one.get("/health", as_json).text for one in self.services]
+            health = [_health(one) for one in self.services]
             logs = [one.process.output[-_LOG_CHARACTERS:] for one in self.services]
             ends = sorted(self.load.ends.items())
             raise AssertionError(f"{self.behind} records behind, ends {ends}", *health, *logs) from error
@@ -107,7 +106,7 @@ class KafkaTestbed:
             one.process.signal(SIGTERM)
         for one in self.services:
             assert one.process.ended() == 0, one.process.output
-            assert "Traceback" not in one.process.output
+            assert "Traceback" not in one.process.output, one.process.output
         self._offsets.close()
         assert self.load.failures == []
         assert self.watch.wrong == []
@@ -151,6 +150,14 @@ class KafkaTestbed:
             found += [source for (source,) in connection.execute("SELECT source FROM dead_letters")]
             connection.close()
         return found
+
+
+def _health(one: Service) -> str:
+    """Return the health of a processor, or that it is gone."""
+    try:
+        return one.get("/health", {"Accept": "application/json"}).text
+    except OSError as error:
+        return f"{error}, exit code {one.process.child.poll()}"
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Three processors on one topic lose nothing and make nothing twice, whatever fails: they, the broker or the store.
 
-`CHAOS=full` sends 10,000 trades a second through long faults. The suite has one short fault at 500 trades a second;
+`CHAOS=full` sends 10,000 trades a second through long faults; CHAOS_RATE and CHAOS_KILLS are other numbers, for a
+machine that is too slow for them. The suite has one short fault at 500 trades a second;
 end_to_end/test_processors.py has short kills and takeovers, trades/event_log/ poison.
 """
 
@@ -25,9 +26,9 @@ from tests.parts.redis_server import RedisServer
 pytestmark = pytest.mark.real
 
 FULL = os.environ.get("CHAOS") == "full"
-RATE = 10_000 if FULL else 500
+RATE = int(os.environ.get("CHAOS_RATE") or (10_000 if FULL else 500))
 SPEED = 10 if FULL else 50  # event time passes so much faster, so that windows end within the run
-KILLS = 20 if FULL else 3
+KILLS = int(os.environ.get("CHAOS_KILLS") or (20 if FULL else 3))
 PAUSES = 3
 RESTARTS, DOWN_SECONDS = (3, 10.0) if FULL else (1, 2.0)
 ROUNDS, ROUND_SECONDS = 12, 5.0

@@ -1,4 +1,4 @@
-"""A broker that wants a login: TLS and SASL OAUTHBEARER in front of librdkafka's mock cluster, which has neither."""
+"""A broker that wants a login: TLS and SASL in front of librdkafka's mock cluster, which has neither."""
 
 import asyncio
 import base64
@@ -6,15 +6,19 @@ import hashlib
 import hmac
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from tests.parts.kafka_mock import MockCluster
+from tests.parts.sasl import Conversation, Refused
 
 _API_VERSIONS, _HANDSHAKE, _AUTHENTICATE = 18, 17, 36
-_REFUSED = 58  # SASL_AUTHENTICATION_FAILED
+_REFUSED, _UNKNOWN_MECHANISM = 58, 33  # SASL_AUTHENTICATION_FAILED, UNSUPPORTED_SASL_MECHANISM
 _SASL_APIS = ((_HANDSHAKE, 0, 1), (_AUTHENTICATE, 0, 1))
+
+Mechanisms = Mapping[str, Callable[[], Conversation]]
+"""What begins a login, by the name of its mechanism."""
 
 
 def is_signed(token: str, secret: str) -> bool:
@@ -41,38 +45,34 @@ def is_signed(token: str, secret: str) -> bool:
 class _Connection:
     """One client: signs it in, and passes its other requests on."""
 
-    def __init__(
-        self, accepts: Callable[[str], bool], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self._accepts, self._reader, self._writer = accepts, reader, writer
+    def __init__(self, mechanisms: Mechanisms, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._mechanisms, self._reader, self._writer = mechanisms, reader, writer
         self._versions: dict[int, int] = {}  # correlation id -> version, of requests for ApiVersions
+        self._login: Conversation | None = None
         self._is_signed_in = False
 
     async def serve(self, host: str, port: int) -> None:
         """Serve until the client goes."""
-        behind, to_broker = await asyncio.open_connection(host, port)
-        back = asyncio.create_task(self._answers(behind))
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while True:
-                    await self._request(await _frame(self._reader), to_broker)
+            behind, to_broker = await asyncio.open_connection(host, port)
+            back = asyncio.create_task(self._answers(behind))
+            try:
+                with suppress(ConnectionError, asyncio.IncompleteReadError):
+                    while True:
+                        await self._request(await _frame(self._reader), to_broker)
+            finally:
+                back.cancel()
+                await _closed(to_broker)
         finally:
-            back.cancel()
-            for writer in (to_broker, self._writer):
-                writer.close()
-                with suppress(ConnectionError, ssl.SSLError):
-                    await writer.wait_closed()
+            await _closed(self._writer)
 
     async def _request(self, frame: bytes, to_broker: asyncio.StreamWriter) -> None:
         api, version, number, named = struct.unpack_from(">hhih", frame)
+        body = frame[10 + max(named, 0) :]
         if api == _HANDSHAKE:
-            self._answer(number, struct.pack(">hih", 0, 1, 11) + b"OAUTHBEARER")
+            self._answer(number, self._handshake(body[2:].decode()))
         elif api == _AUTHENTICATE:
-            message = frame[10 + max(named, 0) + 4 :].decode()
-            token = message.split("auth=Bearer ")[1].split("\x01")[0]
-            self._is_signed_in = self._accepts(token)
-            body = struct.pack(">hhi", 0 if self._is_signed_in else _REFUSED, -1, 0)
-            self._answer(number, body + (struct.pack(">q", 0) if version else b""))
+            self._answer(number, self._authenticate(body[4:]) + (struct.pack(">q", 0) if version else b""))
         elif api == _API_VERSIONS or self._is_signed_in:
             if api == _API_VERSIONS:
                 self._versions[number] = version
@@ -80,6 +80,21 @@ class _Connection:
             await to_broker.drain()
         else:
             raise ConnectionError("not signed in")
+
+    def _handshake(self, mechanism: str) -> bytes:
+        begin = self._mechanisms.get(mechanism)
+        self._login = begin() if begin else None
+        names = b"".join(struct.pack(">h", len(one)) + one.encode() for one in self._mechanisms)
+        return struct.pack(">hi", 0 if begin else _UNKNOWN_MECHANISM, len(self._mechanisms)) + names
+
+    def _authenticate(self, message: bytes) -> bytes:
+        if self._login is None:
+            raise ConnectionError("no mechanism was agreed on")
+        try:
+            answer, self._is_signed_in = self._login.answer(message)
+        except Refused:
+            return struct.pack(">hhi", _REFUSED, -1, 0)
+        return struct.pack(">hhi", 0, -1, len(answer)) + answer
 
     async def _answers(self, behind: asyncio.StreamReader) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -105,13 +120,19 @@ def _with_sasl(body: bytes, version: int) -> bytes:
     return body[:2] + struct.pack(">i", struct.unpack(">i", body[2:6])[0] + len(_SASL_APIS)) + added + body[6:]
 
 
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+
+
 async def _frame(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
 
 
 @asynccontextmanager
-async def broker_with_login(context: ssl.SSLContext, accepts: Callable[[str], bool]) -> AsyncIterator[str]:
-    """Run a broker with the topic `trades`, which takes the tokens that `accepts` takes; yields its address."""
+async def broker_with_login(context: ssl.SSLContext | None, mechanisms: Mechanisms) -> AsyncIterator[str]:
+    """Run a broker with the topic `trades` that wants one of these logins; yields its address. No context: no TLS."""
     cluster = MockCluster()
     cluster.create("trades", 2)
     host, _, port = cluster.address.partition(":")
@@ -119,7 +140,7 @@ async def broker_with_login(context: ssl.SSLContext, accepts: Callable[[str], bo
     serving: set[asyncio.Task[None]] = set()
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.add(asyncio.create_task(_Connection(accepts, reader, writer).serve(host, int(port))))
+        serving.add(asyncio.create_task(_Connection(mechanisms, reader, writer).serve(host, int(port))))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     proxied: int = server.sockets[0].getsockname()[1]

@@ -9,19 +9,21 @@ from aggregator.trades.event_log.kinesis.client import KinesisClients
 from aggregator.trades.event_log.kinesis.log import SOURCE, KinesisLog
 from aggregator.trades.event_log.records import RecordParser
 from aggregator.trades.ingest import Parser
-from aggregator.trades.ports import TradeStore
+from aggregator.trades.ports import SavedWindows, TradeStore
 from tests.parts.processing import CATALOG, LATENESS, Processing, running
 
 
 class KinesisProcessing(Processing):
     """A running processor, its log, and all that it has published and buried."""
 
-    def __init__(self, url: str, store: TradeStore, now: Callable[[], float], most: int) -> None:
+    def __init__(
+        self, url: str, store: TradeStore, now: Callable[[], float], most: int, saved: SavedWindows | None = None
+    ) -> None:
         super().__init__()
         address = parse_kinesis_url(url)
         parser = RecordParser(Parser(CATALOG.find, SOURCE), address.format)
         self.log = KinesisLog(KinesisClients(address), most, parser, self.buried, self.metrics.trades, LATENESS, now)
-        self.begin(self.log, store, now)
+        self.begin(self.log, store, now, saved)
         self.is_killed = False
 
     @property
@@ -37,10 +39,14 @@ class KinesisProcessing(Processing):
 
 @asynccontextmanager
 async def processing(
-    url: str, store: TradeStore, now: Callable[[], float] = time.time, most: int = 200_000
+    url: str,
+    store: TradeStore,
+    now: Callable[[], float] = time.time,
+    most: int = 200_000,
+    saved: SavedWindows | None = None,
 ) -> AsyncIterator[KinesisProcessing]:
     """Run a processor on the stream; at the end it gives its leases back, unless it is killed."""
-    one = KinesisProcessing(url, store, now, most)
+    one = KinesisProcessing(url, store, now, most, saved)
     try:
         await one.log.open()
         async with running(one, lambda: one.is_killed):

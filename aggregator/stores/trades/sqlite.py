@@ -90,7 +90,7 @@ class SqliteTrades:
     async def open(self) -> None:
         """Create file and tables where missing, and read the journal. Raises StoreRefused and StoreUnavailable."""
         await self._file.open()
-        news = await self._file.write(self._journal.news)
+        news = await self._file.read(self._journal.news)
         self._journal.committed(news, None)
         self._pending.add_foreign(news.rows, -inf)  # nobody else may be there to move them
 

@@ -42,6 +42,11 @@ def test_redis_hangs(healthy: dict[str, object], own_redis: RedisServer) -> None
         ("-zadd -zincrby", "rank by popularity"),
         ("resetchannels", "hear of prices"),
         ("resetkeys ~other:*", "keep prices"),
+        ("-hkeys", "save windows"),
+        ("-hdel", "save windows"),
+        ("-expire", "save windows"),
+        ("resetkeys ~aggregator:doctor:* ~aggregator:outlet_key:*", "save windows"),
+        ("resetkeys ~aggregator:doctor:* ~aggregator:windows:*", "claim events of outlets"),
     ],
 )
 async def test_redis_without_a_right(

@@ -197,6 +197,18 @@ async def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
         assert await all_of(store) == [trade(0), trade(1)]
 
 
+async def test_a_start_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    """While another process writes, a file that has its tables is opened and read."""
+    path = tmp_path / "trades.db"
+    async with opened(path) as store:
+        await store.add([trade(0)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with opened(path) as store:
+            assert await all_of(store) == [trade(0)]
+            other.execute("ROLLBACK")
+
+
 async def test_a_cancelled_call_does_not_stop_later_ones(tmp_path: Path) -> None:
     """The write of a cancelled call goes on in its thread; later calls store their trades all the same."""
     path = tmp_path / "trades.db"

@@ -14,6 +14,7 @@ from aggregator.trades.event_log.kafka.aws_sign_in import AwsSignIn
 from aggregator.trades.event_log.kafka.client import KafkaClients
 from tests.parts.certificates import server_context
 from tests.parts.kafka_login import broker_with_login, is_signed
+from tests.parts.sasl import Bearer
 from tests.trades.event_log.test_kafka_tls import delivered
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105  # the example of Amazon's documentation
@@ -37,7 +38,8 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[str]:
     """Run a broker with TLS that takes tokens signed with SECRET."""
-    async with broker_with_login(server_context(tmp_path), lambda token: is_signed(token, SECRET)) as address:
+    login = {"OAUTHBEARER": lambda: Bearer(lambda token: is_signed(token, SECRET))}
+    async with broker_with_login(server_context(tmp_path), login) as address:
         yield address
 
 

@@ -1,6 +1,6 @@
 """TLS to a broker: librdkafka's mock cluster behind a server that ends TLS, with a certificate of its own.
 
-Neither that cluster nor noida-db speaks SASL, so nothing here tests a login.
+test_kafka_login.py and test_kafka_aws.py have the logins.
 """
 
 import asyncio
