@@ -7,9 +7,11 @@ a second one that is started with the same path uses `archive-2.db`.
 
 import fcntl
 import os
+import socket
 from collections.abc import Collection, Mapping
 from math import inf
 from pathlib import Path
+from uuid import uuid4
 
 from aggregator.errors import StoreRefused
 from aggregator.stores.database import Connection, Database
@@ -42,6 +44,7 @@ class Marks:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = -1
+        self._name = ""
         self._file: Database | None = None
         self._versions: dict[str, dict[Range, int]] = {}
         self._assets: dict[str, set[str]] = {}
@@ -53,10 +56,16 @@ class Marks:
         """The file of this process."""
         return self._path
 
+    @property
+    def name(self) -> str:
+        """The name of the archiver with this file, among those of all machines: it stays with the file's lock."""
+        return self._name
+
     async def open(self) -> None:
         """Open the first file that no other process has. Raises StoreRefused when the path cannot be used."""
         if self._file is None:
             self._path, self._lock = _first_free(self._path)
+            self._name = _name_in(self._lock, self._path)
             self._file = Database(self._path, _SCHEMA, _VERSION)
         await self._file.open()
         marks, assets, backfilled = await self._file.read(_read)
@@ -141,6 +150,19 @@ def _first_free(path: Path) -> tuple[Path, int]:
             continue
         return chosen, lock
     raise StoreRefused(f"{_MOST_PROCESSES} processes use {path}")
+
+
+def _name_in(lock: int, path: Path) -> str:
+    """Return the name that a locked file has, or gets now."""
+    try:
+        found = os.pread(lock, 1000, 0).decode(errors="replace").strip()
+        if not found:
+            found = f"{socket.gethostname()}:{path.resolve()}:{uuid4().hex[:8]}"
+            os.pwrite(lock, found.encode(), 0)
+            os.fsync(lock)
+    except OSError as error:
+        raise StoreRefused(f"cannot use {path}.lock: {error.strerror}") from error
+    return found
 
 
 def _read(

@@ -81,7 +81,7 @@ def write_parquet(connection: Connection, target: Path, first: int, end: int) ->
     """Write the rows first <= number < end of the table `rows`, counted from 0, to a file."""
     connection.execute(
         f"COPY (SELECT * FROM rows WHERE rowid >= {first} AND rowid < {end}) TO {quoted(str(target))}"
-        " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)"
+        " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 2)"
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from aggregator.archive.datasets import PRICES, TRADES, Dataset
 from aggregator.models import Price, encode, trade_key
 from aggregator.ports import History
-from aggregator.trades.ports import EventReader, StoredEvent, TradeReader
+from aggregator.trades.ports import EventReader, LineReader, StoredEvent, TradeLines, TradeReader
 
 PAGE = 2000  # events; sorting them holds the interpreter for a millisecond
 
@@ -39,12 +39,13 @@ class Source(Protocol):
 
 
 class StoredTrades:
-    """`Source` of a store of trades."""
+    """`Source` of a store of trades; `line_reader` is the store itself where it can read lines."""
 
     dataset = TRADES
 
-    def __init__(self, reader: TradeReader) -> None:
+    def __init__(self, reader: TradeReader, line_reader: LineReader | None = None) -> None:
         self._reader = reader
+        self._line_reader = line_reader
 
     async def first(self, asset: str, start: float) -> float | None:
         """As `Source.first`."""
@@ -54,6 +55,14 @@ class StoredTrades:
     async def pages(self, asset: str, start: float, end: float) -> AsyncIterator[Sequence[Any]]:
         """As `Source.pages`."""
         last, after = math.nextafter(end, 0), None
+        if self._line_reader is not None:
+            lines = await self._line_reader.lines(asset, start, last)
+            while lines is not None:
+                if lines.number:
+                    yield _Lines(lines)
+                if lines.reached is None:
+                    return
+                lines = await self._line_reader.lines(asset, start, last, lines.reached)
         while True:
             page = await self._reader.trades(asset, start, last, PAGE, newest_first=False, after=after)
             if page:
@@ -64,7 +73,26 @@ class StoredTrades:
 
     def lines(self, events: Sequence[Any]) -> bytes:
         """As `Source.lines`."""
-        return _encoder.encode_lines(events)
+        return events.text if isinstance(events, _Lines) else _encoder.encode_lines(events)
+
+
+class _Lines(Sequence[Any]):
+    """Trades of a page that are JSON lines already."""
+
+    def __init__(self, lines: TradeLines) -> None:
+        self.text = lines.text
+        self._count = lines.number
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.text.splitlines()[place]
+
+
+def line_reader(store: TradeReader) -> LineReader | None:
+    """Return a store that can read lines; None for another one."""
+    return store if isinstance(store, LineReader) else None
 
 
 class StoredPrices:

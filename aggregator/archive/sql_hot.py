@@ -5,7 +5,6 @@ A file has all rows of its times, so each row comes from one side only.
 
 import math
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
 
 from aggregator.archive.sources import Source
 from aggregator.archive.sql_bounds import Span
@@ -32,7 +31,7 @@ async def hot_rows(source: Source, assets: Sequence[str], spans: Sequence[Span])
 
     Raises StoreError, and QueryRefused.
     """
-    total, waiting = 0, list[Any]()
+    total, waiting, number = 0, list[bytes](), 0
     for asset in assets:
         for span in spans:
             async for page in source.pages(asset, span.start, math.nextafter(span.end, math.inf)):
@@ -42,9 +41,10 @@ async def hot_rows(source: Source, assets: Sequence[str], spans: Sequence[Span])
                         f"more than {MOST_ROWS:,} rows of the time that it reads are not archived",
                         "read a shorter time, such as WHERE timestamp >= now() - INTERVAL 10 MINUTE",
                     )
-                waiting.extend(page)
-                if len(waiting) >= _PART:
-                    yield source.lines(waiting)
-                    waiting = []
+                waiting.append(source.lines(page))
+                number += len(page)
+                if number >= _PART:
+                    yield b"".join(waiting)
+                    waiting, number = [], 0
     if waiting:
-        yield source.lines(waiting)
+        yield b"".join(waiting)

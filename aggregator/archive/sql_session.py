@@ -60,6 +60,7 @@ class SqlSession:
         self._ends_at = time.monotonic() + bounds.seconds
         self._is_stopped = False
         self._letters: Sequence[str] = ()
+        self._hot = set[str]()  # the datasets with hot rows
         create_hot(self._connection, [*DATASETS.values()])
 
     def spans(self) -> Mapping[str, Span]:
@@ -76,6 +77,7 @@ class SqlSession:
 
     def add(self, dataset: str, lines: bytes) -> None:
         """Add rows of a hot store, as JSON lines."""
+        self._hot.add(dataset)
         with self._in_time(self._connection):
             insert_rows(self._connection, DATASETS[dataset], lines)
 
@@ -94,7 +96,7 @@ class SqlSession:
         with self._in_time(self._connection):
             for name, dataset in DATASETS.items():
                 files = [file_url(address, one.path) for one in entries.get(name, ())] if address else []
-                create_view(self._connection, dataset, files)
+                create_view(self._connection, dataset, files, has_hot=name in self._hot)
             create_letters(self._connection, HOT, self._letters)
             self._lock(self._connection)
 

@@ -18,29 +18,35 @@ _HIVE_TYPES = ", ".join(f"'{name}': BIGINT" for name in PARTITIONS)
 
 def create_planned(connection: Connection, datasets: Sequence[Dataset]) -> Mapping[str, str]:
     """Create the views over empty tables; return the names of the datasets by those of the tables in a plan."""
-    connection.execute(f"CREATE SCHEMA {PLANNED}")
+    statements = [f"CREATE SCHEMA {PLANNED}"]
     for one in datasets:
         table = f"{PLANNED}.{one.name}"
         columns = ", ".join(
             [*(f'"{name}" {kind}' for name, kind in one.columns.items()), *(f"{name} BIGINT" for name in PARTITIONS)]
         )
-        connection.execute(f"CREATE TABLE {table} ({columns})")
-        connection.execute(f"CREATE VIEW {one.name} AS SELECT {_shown(one)} FROM {table}")
+        statements += [
+            f"CREATE TABLE {table} ({columns})",
+            f"CREATE VIEW {one.name} AS SELECT {_shown(one)} FROM {table}",
+        ]
+    connection.execute(";".join(statements))
     return {f"memory.{PLANNED}.{one.name}": one.name for one in datasets}
 
 
 def create_hot(connection: Connection, datasets: Sequence[Dataset]) -> None:
     """Create the tables of hot rows."""
-    connection.execute(f"CREATE SCHEMA {HOT}")
+    statements = [f"CREATE SCHEMA {HOT}"]
     for one in datasets:
         columns = ", ".join(f'"{name}" {kind}' for name, kind in one.columns.items())
-        connection.execute(f"CREATE TABLE {HOT}.{one.name} ({columns})")
+        statements.append(f"CREATE TABLE {HOT}.{one.name} ({columns})")
+    connection.execute(";".join(statements))
 
 
-def create_view(connection: Connection, dataset: Dataset, files: Sequence[str]) -> None:
-    """Create the view over files and hot rows."""
+def create_view(connection: Connection, dataset: Dataset, files: Sequence[str], *, has_hot: bool) -> None:
+    """Create the view over files and hot rows; over the files alone where there are no hot rows."""
     times = ", ".join(f'{name}("{dataset.time}") AS {name}' for name in PARTITIONS)
-    parts = [f"SELECT {_shown(dataset)} FROM (SELECT *, {times} FROM {HOT}.{dataset.name})"]
+    parts = []
+    if has_hot or not files:
+        parts.append(f"SELECT {_shown(dataset)} FROM (SELECT *, {times} FROM {HOT}.{dataset.name})")
     if files:
         listed = ", ".join(map(quoted, files))
         read = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{_HIVE_TYPES}}})"

@@ -15,7 +15,7 @@ from aggregator.archive.marked_sinks import MarkedEvents, MarkedPrices
 from aggregator.archive.marked_trades import MarkedTrades
 from aggregator.archive.marker import Marker
 from aggregator.archive.marks import Marks
-from aggregator.archive.sources import StoredEvents, StoredPrices, StoredTrades
+from aggregator.archive.sources import StoredEvents, StoredPrices, StoredTrades, line_reader
 from aggregator.archive.storages import open_storage
 from aggregator.ports import History, Sink
 from aggregator.runtime.process import Process
@@ -40,6 +40,11 @@ class Archiving:
         self.letters: TradeDeadLetters | None = None
         """The dead letters of trades of this process."""
 
+    @property
+    def name(self) -> str:
+        """The name of this process's archiver, the same after a restart."""
+        return self._marks.name
+
     def keep_trades_from(self) -> float:
         """Return the time from which the store of trades must keep them, in unix seconds."""
         return self._trades.oldest if self._trades.is_backfilled else -inf
@@ -47,7 +52,7 @@ class Archiving:
     def trades(self, store: TradeStore) -> TradeStore:
         """Return the store, such that what it stores is archived."""
         marked = MarkedTrades(store, self._trades)
-        self._channels.append(Channel(StoredTrades(marked), self._trades))
+        self._channels.append(Channel(StoredTrades(marked, line_reader(store)), self._trades))
         return marked
 
     def prices(self, history: History) -> Sink:

@@ -51,7 +51,8 @@ async def open_trades(
     settings, now = process.settings, process.clock.now
     archive = process.archive
     keep_from = nothing_longer if archive is None else archive.keep_trades_from
-    opened = await open_trade_store(settings, process.metrics, process.stack, attempt, now, keep_from)
+    name = "" if archive is None else archive.name
+    opened = await open_trade_store(settings, process.metrics, process.stack, attempt, now, keep_from, name)
     store = behind_trades(process, opened if archive is None else archive.trades(opened))
     dead_letters = await open_dead_letters(process, attempt)
     log = await open_log(process, attempt, dead_letters)

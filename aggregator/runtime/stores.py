@@ -205,12 +205,13 @@ async def open_trade_store(
     attempt: Attempt = attempt,
     now: Callable[[], float] = time.time,
     keep_from: Callable[[], float] = nothing_longer,
+    archiver: str = "",
 ) -> TradeStore:
     """Open the store of trades that the settings name; it is closed with the stack. Raises CannotGoOn.
 
-    Trades from `keep_from()` on are kept however old they are.
+    Trades from `keep_from()` on are kept however old they are, for the archiver of this name.
     """
-    parts = _trade_store_parts(settings, metrics, now, keep_from)
+    parts = _trade_store_parts(settings, metrics, now, keep_from, archiver)
     created = trade_store(settings.trades_url).create(settings.trades_url, parts)
     stack.push_async_callback(created.store.close)
     await run_steps(created.open_steps, attempt)
@@ -252,7 +253,7 @@ def _everything() -> float:
 
 
 def _trade_store_parts(
-    settings: Settings, metrics: Metrics, now: Callable[[], float], keep_from: Callable[[], float]
+    settings: Settings, metrics: Metrics, now: Callable[[], float], keep_from: Callable[[], float], archiver: str = ""
 ) -> TradeStoreParts:
     return TradeStoreParts(
         settings.trades_retention,
@@ -262,6 +263,7 @@ def _trade_store_parts(
         now,
         settings.postgres_password,
         keep_from,
+        archiver,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -96,6 +96,29 @@ class TradeReader(Protocol):
 
     async def latest(self, assets: Sequence[str]) -> dict[str, Trade]:
         """Return the last trade, in the order of `trade_key`, of each asset that has one. Raises StoreError."""
+
+
+class TradeLines(NamedTuple):
+    """Trades as JSON lines, of which each ends with a newline and has numbers as text; and their number.
+
+    `reached` is where the next ones begin, None after the last ones.
+    """
+
+    text: bytes
+    number: int
+    reached: int | None
+
+
+@runtime_checkable
+class LineReader(Protocol):
+    """A store that can read trades as JSON lines, without a Trade for each."""
+
+    async def lines(self, asset: str, start: float, end: float, after: int | None = None) -> TradeLines | None:
+        """Return some thousand trades of an asset with start <= timestamp <= end, in the order of `trade_key`.
+
+        `after` is `reached` of the lines before. None where the trades of the range must be read as TradeReader does;
+        never with an `after`. A trade that is stored meanwhile may be missing. Raises StoreError.
+        """
 
 
 class TradeStore(TradeReader, Protocol):

@@ -16,7 +16,7 @@ from aggregator.archive.inspection import Problem, StoreCheck, check_day, days_o
 from aggregator.archive.marked_trades import MarkedTrades
 from aggregator.archive.marker import Marker
 from aggregator.archive.marks import Marks, Range, read_ranges
-from aggregator.archive.sources import StoredTrades
+from aggregator.archive.sources import StoredTrades, line_reader
 from aggregator.archive.storages import open_storage
 from aggregator.archive.writer import PART_ROWS
 from aggregator.models import Trade
@@ -54,7 +54,7 @@ class Archive:
         self.marker = marker
         self.archiver = archiver
         self.clock = clock
-        self.channel = Channel(StoredTrades(store), marker)
+        self.channel = Channel(StoredTrades(store, line_reader(inner)), marker)
 
     async def archive_at(self, at: float) -> None:
         """Archive what is due `at` seconds after HOUR."""
@@ -80,7 +80,7 @@ async def archiving(
     archiver = Archiver(
         open_storage(address, folder / "archive.tmp"),
         partial(connect, address),
-        [Channel(StoredTrades(marked), marker)],
+        [Channel(StoredTrades(marked, line_reader(store)), marker)],
         ArchiveMetrics(CollectorRegistry()),
         clock.now,
         part_rows=part_rows,
@@ -98,13 +98,15 @@ def files_of(lake: Path, dataset: Dataset = TRADES) -> list[str]:
 
 
 def archived(
-    lake: Path, columns: Sequence[str] = ("asset", "epoch_us(timestamp)", "venue", "id")
+    lake: Path | ArchiveAddress, columns: Sequence[str] = ("asset", "epoch_us(timestamp)", "venue", "id")
 ) -> list[tuple[object, ...]]:
-    """Return columns of all trades in a folder, in the order of their keys."""
-    connection = connect(FolderAddress(lake))
+    """Return columns of all trades in a folder or at an address, in the order of their keys."""
+    address = FolderAddress(lake) if isinstance(lake, Path) else lake
+    files = f"read_parquet('{address.root}/trades/**/*.parquet', hive_partitioning=true)"
+    connection = connect(address)
     try:
         rows: list[tuple[object, ...]] = connection.execute(
-            f"SELECT {', '.join(columns)} FROM read_parquet('{lake}/trades/**/*.parquet', hive_partitioning=true)"  # noqa: S608  # of constants
+            f"SELECT {', '.join(columns)} FROM {files}"  # noqa: S608  # of constants
             " ORDER BY asset, timestamp, venue, id"
         ).fetchall()
     finally:

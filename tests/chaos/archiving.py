@@ -1,4 +1,4 @@
-"""Stores trades and archives them until it is killed. `python -m tests.chaos.archiving FOLDER FIRST LAST`.
+"""Stores trades and archives them until it is killed. `python -m tests.chaos.archiving FOLDER URL FIRST LAST`.
 
 Step n stores trades of some seconds, some of them late by up to two hours, and then archives and joins what is due. It
 prints the number of each step whose trades are stored. After the last step, everything is archived.
@@ -9,7 +9,7 @@ import random
 import sys
 from pathlib import Path
 
-from aggregator.archive.address import FolderAddress
+from aggregator.archive.address import ArchiveAddress, parse_archive_url
 from aggregator.models import Trade
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.archive.parts import Clock, archiving, trade_at
@@ -32,12 +32,12 @@ def trades_of(step: int) -> list[Trade]:
     ]
 
 
-async def main(folder: Path, first: int, last: int) -> None:
+async def main(folder: Path, address: ArchiveAddress, first: int, last: int) -> None:
     """Do the steps first <= step < last."""
     clock = Clock()
     store = SqliteTrades(folder / "trades.db", 1e12, clock.now)
     await store.open()
-    async with archiving(store, FolderAddress(folder / "lake"), folder, clock, part_rows=_PART_ROWS) as archive:
+    async with archiving(store, address, folder, clock, part_rows=_PART_ROWS) as archive:
         for step in range(first, last):
             await archive.store.add(trades_of(step))
             sys.stdout.write(f"stored {step}\n")
@@ -52,4 +52,4 @@ async def main(folder: Path, first: int, last: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), parse_archive_url(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))

@@ -27,13 +27,11 @@ def test_steps_are_applied_once_and_printed(postgres_running: PostgresServer) ->
     database = postgres_running.new_database()
     url, place = postgres_running.url(database), postgres_running.address(database).place
     code, said, error = migrate(url, "--check")
-    assert (code, said) == (1, f"{place}: lacks 0001 trades\n{place}: lacks 0002 prices\n{place}: lacks 0003 events\n")
-    assert "3 steps of the schema are not applied; run aggregator migrate" in error
+    steps = ("0001 trades", "0002 prices", "0003 events", "0004 archivers")
+    assert (code, said) == (1, "".join(f"{place}: lacks {step}\n" for step in steps))
+    assert "4 steps of the schema are not applied; run aggregator migrate" in error
     code, said, _ = migrate(url)
-    assert (code, said) == (
-        0,
-        f"{place}: applied 0001 trades\n{place}: applied 0002 prices\n{place}: applied 0003 events\n",
-    )
+    assert (code, said) == (0, "".join(f"{place}: applied {step}\n" for step in steps))
     for more in ((), ("--check",)):
         assert migrate(url, *more) == (0, f"{place}: up to date\n", "")
 
@@ -60,7 +58,7 @@ async def test_the_doctor_checks_schema_and_rights(postgres_running: PostgresSer
 
     for level, says in await findings(url):
         assert level is Level.WARN
-        assert "lacks 3 steps of the schema" in says
+        assert "lacks 4 steps of the schema" in says
     assert migrate(url)[0] == 0
     for level, says in await findings(url):
         assert level is Level.OK

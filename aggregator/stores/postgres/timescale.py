@@ -6,6 +6,7 @@ An operator asks for it with `aggregator migrate --timescaledb`. The service the
 from collections.abc import Sequence
 
 from aggregator.errors import StoreRefused
+from aggregator.stores.postgres.archivers import deleting
 from aggregator.stores.postgres.connections import Connections
 
 ENABLE_SECONDS = 3600.0  # rows that are there already are moved into chunks
@@ -15,7 +16,7 @@ _IS_HYPERTABLE = """
 SELECT count(*) FROM timescaledb_information.hypertables
 WHERE hypertable_name = $1 AND hypertable_schema = current_schema()
 """
-_DROP = "SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz)"
+_DROP = "SELECT drop_chunks($1::text::regclass, older_than => {before})"
 _STEPS = (
     """
 SELECT create_hypertable(
@@ -65,6 +66,11 @@ async def is_hypertable(connections: Connections, table: str) -> bool:
     return bool(row[0])
 
 
-async def drop_chunks(connections: Connections, table: str, before: float) -> Sequence[str]:
-    """Drop chunks whose rows are all before a time in unix seconds; return their names. Raises StoreError."""
-    return [row[0] for row in await connections.fetch(_DROP, table, before)]
+async def drop_chunks(connections: Connections, table: str, before: float, kept_from: str = "") -> Sequence[str]:
+    """Drop chunks whose rows are all before a time in unix seconds; return their names. Raises StoreError.
+
+    Rows from the time on that the SQL `kept_from` returns are kept.
+    """
+    until = f"least($2::timestamptz, {kept_from})" if kept_from else "$2::timestamptz"
+    async with deleting(connections) as connection:
+        return [row[0] for row in await connection.fetch(_DROP.format(before=until), table, before)]

@@ -51,7 +51,7 @@ _LAST_SECOND = 1e12
 _decoder = msgspec.json.Decoder(list[Trade])
 
 
-class _Key(msgspec.Struct, gc=False):
+class BlockKey(msgspec.Struct, gc=False):
     """The part of a trade in JSON that tells it from others of its asset."""
 
     timestamp: float
@@ -59,12 +59,17 @@ class _Key(msgspec.Struct, gc=False):
     id: str
 
 
-_keys_decoder = msgspec.json.Decoder(list[_Key])
+_keys_decoder = msgspec.json.Decoder(list[BlockKey])
 
 
 def decode_trades(body: bytes) -> list[Trade]:
     """Return the trades of a JSON array. Raises msgspec.DecodeError."""
     return _decoder.decode(body)
+
+
+def decode_keys(body: bytes) -> list[BlockKey]:
+    """Return the keys of the trades of a JSON array. Raises msgspec.DecodeError."""
+    return _keys_decoder.decode(body)
 
 
 def microseconds(timestamp: float) -> int:
@@ -140,7 +145,7 @@ class StoredKeys:
         keys = self._blocks.get(block)
         if keys is None:
             (body,) = self._connection.execute("SELECT body FROM blocks WHERE id = ?", (block,)).fetchone()
-            keys = {TradeKey(one.timestamp, one.venue, one.id) for one in _keys_decoder.decode(body)}
+            keys = {TradeKey(one.timestamp, one.venue, one.id) for one in decode_keys(body)}
             self._blocks[block] = keys
         return keys
 

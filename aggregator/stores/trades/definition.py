@@ -41,6 +41,7 @@ class TradeStoreParts(msgspec.Struct, frozen=True):
     """The parts that a store may use in addition to its URL. `retention` is in seconds, by the time of a trade.
 
     A store keeps trades from `keep_from()` on, in unix seconds, however old they are: the archive may lack them.
+    `archiver` is the name of the archiver of this process among those of a store; empty without an archive.
     """
 
     retention: float
@@ -50,6 +51,7 @@ class TradeStoreParts(msgspec.Struct, frozen=True):
     now: Callable[[], float]
     postgres_password: SecretStr = SecretStr("")
     keep_from: Callable[[], float] = nothing_longer
+    archiver: str = ""
 
 
 class TradeStoreKind(msgspec.Struct, frozen=True):

@@ -28,7 +28,14 @@ def _store(url: str, parts: TradeStoreParts) -> "PostgresTrades":
     from aggregator.stores.trades.postgres_table import PostgresTrades  # noqa: PLC0415  # it imports asyncpg
 
     address = parse_postgres_url(url)
-    return PostgresTrades(address, parts.postgres_password, parts.retention, parts.now, keep_from=parts.keep_from)
+    return PostgresTrades(
+        address,
+        parts.postgres_password,
+        parts.retention,
+        parts.now,
+        keep_from=parts.keep_from,
+        archiver=parts.archiver,
+    )
 
 
 POSTGRES = TradeStoreKind(

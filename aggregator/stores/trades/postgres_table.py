@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from pydantic import SecretStr
 
 from aggregator.models import Trade, TradeKey
 from aggregator.stores.postgres.address import PostgresAddress
+from aggregator.stores.postgres.archivers import KEPT_FROM, ArchiverRow
 from aggregator.stores.postgres.connections import READ_SECONDS, WRITE_SECONDS, changed, copy_new
 from aggregator.stores.postgres.database import PostgresDatabase
 from aggregator.stores.postgres.deletion import keep_deleting
@@ -60,7 +62,8 @@ SELECT last.* FROM unnest($1::text[]) AS asked (symbol) CROSS JOIN LATERAL (
 class PostgresTrades(PostgresDatabase):
     """`aggregator.trades.ports.TradeStore` in a PostgreSQL database. `retention` is in seconds, by a trade's time.
 
-    Trades from `keep_from()` on are kept longer, as in TradeStoreParts.
+    Trades from `keep_from()` on are kept longer, as in TradeStoreParts, and so are those that the archiver of another
+    process needs: `archiver` is the name of the one of this process.
 
     Nearly always all trades of a call are new. So they are copied, which takes half the time of an insert, and are
     inserted only after COPY has failed on a stored one, which leaves dead rows and an error in the server's log.
@@ -79,12 +82,24 @@ class PostgresTrades(PostgresDatabase):
         read_seconds: float = READ_SECONDS,
         write_seconds: float = WRITE_SECONDS,
         keep_from: Callable[[], float] = nothing_longer,
+        archiver: str = "",
     ) -> None:
         super().__init__(address, password, _WRITERS, read_seconds, write_seconds)
         self._retention = retention
         self._now = now
         self._keep_from = keep_from
+        self._archiver = ArchiverRow(self.writes, archiver, keep_from, self._expiry)
         self._inserts = 0  # calls left that insert
+
+    async def open(self) -> None:
+        """As PostgresDatabase; from then on, nobody deletes what the archiver of this process needs."""
+        await super().open()
+        await self._archiver.publish()
+
+    async def close(self) -> None:
+        """As PostgresDatabase."""
+        await self._archiver.withdraw()
+        await super().close()
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """As `TradeStore.add`. Calls of several processes may have the same trades: one of them finds each new."""
@@ -93,6 +108,7 @@ class PostgresTrades(PostgresDatabase):
             unique.setdefault((trade.asset, trade.timestamp, trade.venue, trade.id), trade)
         # In the order of keys, so that two writers with the same trades do not lock each other out.
         keys = sorted(unique)
+        await self._archiver.lower_for(min(map(_time, keys), default=inf))
         async with self.writes.one() as connection:
             if self._inserts == 0:
                 if await copy_new(connection, "trades", COLUMNS, copy_text(map(unique.__getitem__, keys))):
@@ -122,10 +138,22 @@ class PostgresTrades(PostgresDatabase):
 
     async def run(self) -> None:
         """Delete old trades now and every ten minutes; never returns."""
-        await keep_deleting(self.writes, "trades", self._oldest)
+        await keep_deleting(self.writes, "trades", self._oldest, kept_from=KEPT_FROM, before_sweep=self.share_marks)
+
+    async def share_marks(self) -> None:
+        """Tell the other processes from when this one needs trades, and log which of them needs old ones."""
+        await self._archiver.publish()
+        await self._archiver.warn()
+
+    def _expiry(self) -> float:
+        return self._now() - self._retention
 
     def _oldest(self) -> float:
-        return max(0.0, min(self._now() - self._retention, self._keep_from()))
+        return max(0.0, min(self._expiry(), self._keep_from()))
+
+
+def _time(key: _Key) -> float:
+    return key[1]
 
 
 async def _insert_all(connection: Any, keys: Sequence[_Key], trades: Mapping[_Key, Trade]) -> set[_Key]:

@@ -22,6 +22,7 @@ from aggregator.stores.database import Connection, Database
 from aggregator.stores.definition import FILE_REMEDY, OpenStep
 from aggregator.stores.sqlite import parse_sqlite_url
 from aggregator.stores.trades import blocks, journal
+from aggregator.stores.trades.block_lines import read_lines
 from aggregator.stores.trades.blocks import BlockRow
 from aggregator.stores.trades.definition import (
     CreatedTradeReader,
@@ -34,9 +35,11 @@ from aggregator.stores.trades.foreign_rows import ForeignRow
 from aggregator.stores.trades.journal import Journal, News
 from aggregator.stores.trades.new_trades import new_trades, not_moved, without_foreign
 from aggregator.stores.trades.pending import Candidates, Move, PendingTrades, Row
+from aggregator.trades.ports import TradeLines
 
 _SCHEMA = f"{journal.SCHEMA};{blocks.SCHEMA}"
 _VERSION = 2
+_MOST_LINES = 5000  # of a read, and those of one more block
 _MOST_EXPIRED = 200  # blocks deleted in one transaction, for which writes have to wait
 _TICK_SECONDS = 1.0
 _REST_SECONDS = 60.0  # without a move by a write, then trades are moved in the background; the more, the fewer blocks
@@ -142,6 +145,20 @@ class SqliteTrades:
             waiting += self._last_waiting(assets, start)
         return {trade.asset: trade for trade in sorted([*stored, *waiting], key=trade_key)}
 
+    async def lines(self, asset: str, start: float, end: float, after: int | None = None) -> TradeLines | None:
+        """As `LineReader.lines`: None while trades of the range wait for their block."""
+        start, last = max(start, self._oldest()), self._last_row()
+        if after is None and self._has_waiting(asset, start, end):
+            return None
+
+        def read(connection: Connection) -> tuple[list[ForeignRow], TradeLines]:
+            rows = self._journal.rows_after(connection, last)
+            return rows, read_lines(connection, asset, start, end, -1 if after is None else after, _MOST_LINES)
+
+        rows, found = await self._file.read(read)
+        self._pending.add_foreign(rows, time.monotonic())
+        return None if after is None and self._has_waiting(asset, start, end) else found
+
     async def run(self) -> None:
         """Move trades into blocks, checkpoint the file, and delete old trades every ten minutes; never returns."""
         log, is_failing, ticks = structlog.get_logger(), False, 0
@@ -240,6 +257,9 @@ class SqliteTrades:
         blocks.insert_blocks(connection, rows)
         journal.delete_rows(connection, move.rows)
         return _Written(new, row, news, newest)
+
+    def _has_waiting(self, asset: str, start: float, end: float) -> bool:
+        return bool(self._pending.between(asset, start, end, 1, newest_first=False, after=None))
 
     def _last_waiting(self, assets: Sequence[str], start: float) -> list[Trade]:
         return [
