@@ -1,7 +1,7 @@
 """Moves rows into the lanes of an outlet: from memory as they are written, or from the file.
 
-    hand_over -> file -> offer: into the lanes, unless older rows are in the file only
-                 file -> read: after a start, after an outage, and for rows that other processes have written
+hand_over -> file -> offer: into the lanes, unless older rows are in the file only
+             file -> read: after a start, after an outage, and for rows that other processes have written
 """
 
 import asyncio
