@@ -21,14 +21,13 @@ from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.dead_letters import DeadLetterRetry
 from aggregator.outlets.filters import Gaps
-from aggregator.outlets.lanes import Waiting
 from aggregator.outlets.ports import KeyClaims, Outlet, OutletEvent
 from aggregator.outlets.queue_file import Queued, QueueFile, queued
 from aggregator.outlets.worker import Worker
 from aggregator.ports import OutletStates
 from aggregator.resilience.waiting import until_available
 from aggregator.stores.letter_archive import LetterArchive
-from aggregator.stores.waiting_file import Appended
+from aggregator.stores.waiting_file import Appended, Row
 
 _MEASURE_SECONDS = 1.0
 _PURGES = 10  # of keys, in one round: 50,000 keys a second
@@ -177,7 +176,7 @@ class OutletOutbox:
 
     def _offer(self, records: Sequence[Queued], appended: Appended[Queued]) -> None:
         """Give the rows that were written to their workers, and count them."""
-        rows: dict[str, list[Waiting]] = {name: [] for name in self._workers}
+        rows: dict[str, list[Row[Queued]]] = {name: [] for name in self._workers}
         for row in appended.rows:
             rows[row.record.outlet].append(row)
         for name, number in Counter(one.outlet for one in records).items():

@@ -76,7 +76,10 @@ async def running(
     claims: KeyClaims | None = None,
     file: QueueFile | None = None,
 ) -> AsyncIterator[Scene]:
-    """Run an outbox, by default with a file at `path`; the keys of `outlets` are addresses of stdout://, whose outlets are replaced."""
+    """Run an outbox, by default with a file at `path`.
+
+    The keys of `outlets` are addresses of stdout://, whose outlets are replaced.
+    """
     metrics = Metrics()
     file = QueueFile(path, most_bytes) if file is None else file
     addresses = parse_outlets(";".join(outlets), {"stdout": Form("stdout://")})

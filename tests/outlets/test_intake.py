@@ -1,7 +1,6 @@
 """Rows reach the lanes from memory while they can, else from the file; in the order in which they were written."""
 
 import asyncio
-from collections.abc import Container
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,12 +15,12 @@ class Unread(QueueFile):
 
     reads = 0
 
-    async def waiting(self, outlet: str, after: int, limit: int) -> list[Row[Queued]]:
+    async def waiting(self, *_: object) -> list[Row[Queued]]:
         """Find none."""
         self.reads += 1
         return []
 
-    async def waiting_but(self, outlet: str, after: int, limit: int, known: Container[int]) -> Page:
+    async def waiting_but(self, *_: object) -> Page:
         """Find none."""
         return Page([], None, is_full=False)
 
@@ -54,7 +53,7 @@ async def test_events_of_a_cancelled_call_are_not_overtaken(tmp_path: Path) -> N
 
 
 async def test_more_events_than_memory_holds_stay_in_order(tmp_path: Path) -> None:
-    """While the outlet hangs, the file takes what is too much for the memory; nothing is lost, overtaken or repeated."""
+    """While the outlet hangs, the file takes what is too much for the memory; none is lost, overtaken or repeated."""
     outlet, assets, number = RecordingOutlet(100, is_atomic=True), ("btcusdt", "ethusdt"), IN_MEMORY
     async with running(tmp_path / "o.db", {"stdout://": outlet}) as scene:
         outlet.hangs = True
