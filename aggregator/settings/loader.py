@@ -39,7 +39,7 @@ _SECRET = {
 
 
 _TOKEN_SHOWN = (
-    f"--outlets has an address with parameters of the receiver or a long part of a path, which may be a token: all users"
+    "--outlets has an address with parameters of the receiver or a long part of a path, which may be a token: all users"
     f" of this machine can read command lines. Set the variable {PREFIX}OUTLETS instead"
 )
 
