@@ -174,12 +174,13 @@ async def _through(path: Path, urls: Sequence[str], number: int, *, hanging: boo
     """Hand events over 500 at a time and wait until all are delivered."""
     metrics = Metrics(CollectorRegistry())
     outbox, task = await opened(path, urls, metrics, hanging=hanging)
+    await outbox.hand_over(_events(1))
+    await _delivered(metrics, outbox.names[0], 1)  # the connection is there then, as it is for the bare calls
     events = _events(number)
     started, cpu = time.perf_counter(), time.process_time()
     for first in range(0, number, _APPENDED):
         await outbox.hand_over(events[first : first + _APPENDED])
-    name = outbox.names[0]
-    await _delivered(metrics, name, number)
+    await _delivered(metrics, outbox.names[0], 1 + number)
     found = Round(number / (time.perf_counter() - started), (time.process_time() - cpu) / number)
     await closed(outbox, task)
     return found
