@@ -23,7 +23,7 @@ async def test_the_states_of_all_processes_are_seen(redis_client: RedisClient) -
     ]
     view = OutletView(redis_client)
     assert view.states == OutletStates()
-    async with running(*(one.run for one in (*reporters, view))):
+    async with running(view.run, *(one.run for one in reporters)):
         await until(lambda: view.states == OutletStates({"desk": "HTTP 503", "queue": "", "far": ""}, 5))
         states["sender"] = OutletStates({"desk": "", "queue": ""}, 2)
         await until(lambda: view.states.problems["desk"] == "")
