@@ -92,15 +92,20 @@ class RuleBook:
         if self.rules != before:
             self._changed(self.rules)
 
-    async def add(self, rule: Rule) -> None:
-        """Keep a rule. Raises TooManyRules, and StoreError."""
+    async def add(self, rule: Rule) -> Rule:
+        """Keep a rule and return it, or the one with the same fields that is kept. Raises TooManyRules, StoreError."""
         await self.read()
         rules = self.rules
+        for one in rules:
+            if msgspec.structs.replace(one, id=rule.id, created_at=rule.created_at) == rule:
+                return one
         of_every_asset = sum(one.asset == EVERY_ASSET for one in rules)
         if len(rules) >= MOST_RULES or (rule.asset == EVERY_ASSET and of_every_asset >= MOST_OF_EVERY_ASSET):
             raise TooManyRules
-        await self._write(rule.id, rule.created_at, rule)
+        deleted_at, _ = self._versions.get(rule.id, (0.0, None))
+        await self._write(rule.id, max(rule.created_at, deleted_at + _MIN_STEP), rule)
         self._changed(self.rules)
+        return rule
 
     async def remove(self, name: str) -> bool:
         """Delete the rule with this id; return whether there was one. Raises RuleOfFile, and StoreError."""

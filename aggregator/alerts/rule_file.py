@@ -5,7 +5,6 @@ The id of a rule follows from its fields, so that it is the same in every proces
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from hashlib import blake2b
 
 import msgspec
 
@@ -16,11 +15,10 @@ from aggregator.alerts.rules import (
     MOST_RULES,
     InvalidRule,
     Rule,
-    RuleFields,
+    name_of,
     parse_rule,
     rule_of,
 )
-from aggregator.models import encode
 
 MOST_FILE_BYTES = 1 << 20
 _array = msgspec.json.Decoder(list[msgspec.Raw])
@@ -63,11 +61,7 @@ def _rule(
     if symbol is None:
         raise InvalidRules(f"rule {number}: asset must be a listed symbol, or * for every asset")
     fields = msgspec.structs.replace(fields, asset=symbol)
-    return rule_of(fields, _name(fields), created_at)
-
-
-def _name(fields: RuleFields) -> str:
-    return f"file-{blake2b(encode(fields), digest_size=8).hexdigest()}"
+    return rule_of(fields, f"file-{name_of(fields)}", created_at)
 
 
 def in_order(rules: Sequence[Rule]) -> list[Rule]:

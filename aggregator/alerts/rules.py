@@ -12,8 +12,11 @@
 import re
 from decimal import Decimal
 from enum import StrEnum
+from hashlib import blake2b
 
 import msgspec
+
+from aggregator.models import encode
 
 EVERY_ASSET = "*"
 MOST_RULES = 1000
@@ -146,6 +149,11 @@ def rule_of(fields: RuleFields, name: str, now: float) -> Rule:
     """Return the rule of valid fields, with its id and time of creation."""
     values = {one: getattr(fields, one) for one in fields.__struct_fields__}
     return Rule(id=name, created_at=now, **values)
+
+
+def name_of(fields: RuleFields) -> str:
+    """Return an id that follows from the fields: two processes that add the same rule at a time have one rule."""
+    return blake2b(encode(fields), digest_size=8).hexdigest()
 
 
 def _with_defaults(fields: RuleFields) -> RuleFields:

@@ -1,6 +1,5 @@
 """/alerts: rules of alerts, and the alerts that they have caused."""
 
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -18,6 +17,7 @@ from aggregator.alerts.rules import (
     InvalidRule,
     Rule,
     RuleFields,
+    name_of,
     parse_rule,
     rule_of,
 )
@@ -53,7 +53,7 @@ from aggregator.api.shared_descriptions import (
     refusal,
 )
 from aggregator.api.store_time import in_time
-from aggregator.api.write_requests import KEY_NEEDED, whole_body
+from aggregator.api.write_requests import JSON_TYPES, KEY_NEEDED, media_type_of, whole_body
 from aggregator.prices.tiers import Catalog
 from aggregator.trades.ports import EventReader
 
@@ -65,6 +65,7 @@ _USUAL_ALERTS, _MOST_ALERTS = 100, 1000
 _MOST_ID = 64  # characters
 
 _BAD_RULE = Refusal("cooldown must be a whole number from 1 to 86400", Code.INVALID_PARAMETER)
+_WRONG_TYPE = Refusal("The Content-Type must be application/json", Code.UNKNOWN_MEDIA_TYPE)
 _TOO_LARGE = Refusal(f"The body is larger than {MOST_BYTES} bytes", Code.BODY_TOO_LARGE)
 _TOO_SLOW = Refusal(f"The body did not come within {_BODY_SECONDS:g} s", Code.REQUEST_TOO_SLOW)
 _FULL = Refusal(
@@ -137,15 +138,18 @@ class AlertRoutes:
         tag="alerts",
         summary="Add a rule",
         description=f"At most {MOST_RULES} rules are kept, {MOST_OF_EVERY_ASSET} of them for every asset. The rule is"
-        " evaluated within 5 s. Needs a key if `API_KEYS` is set.",
+        " evaluated within 5 s. A rule that is there already is not added again: the answer is the rule that is kept."
+        " Needs a key if `API_KEYS` is set.",
         body=(BODY,),
         responses={
+            200: Response("A rule with the same fields is kept already: this one", (json(Rule, RULE),), (NO_STORE,)),
             201: Response("The rule, which is kept", (json(Rule, RULE),), (NO_STORE,)),
             400: bad_request("The body is no rule. `msg` names the field", _BAD_RULE),
             404: NOT_LISTED,
             408: refusal("The body did not come in time", _TOO_SLOW),
             409: refusal("There are as many rules as there may be", _FULL),
             413: refusal("The body is too large", _TOO_LARGE),
+            415: refusal("The Content-Type is not that of JSON", _WRONG_TYPE),
             501: _OFF,
             503: NO_EVENTS_NOW,
             **_KEYS,
@@ -155,16 +159,19 @@ class AlertRoutes:
     async def add(self, request: Request) -> HttpResponse:
         """Keep the rule in the body; the key has been checked before."""
         book = self._known_book()
+        if media_type_of(request) not in JSON_TYPES:
+            raise refuse(415, _WRONG_TYPE)
         fields = parse_rule(await whole_body(request, MOST_BYTES, _TOO_LARGE, _BODY_SECONDS, _TOO_SLOW))
         if isinstance(fields, InvalidRule):
             raise refuse_parameter(fields.reason)
         self._check_outlet(fields.outlet)
-        rule = rule_of(self._with_symbol(fields), secrets.token_hex(8), self._now())
+        fields = self._with_symbol(fields)
+        rule = rule_of(fields, name_of(fields), self._now())
         try:
-            await self._in_time(book.add(rule))
+            kept = await self._in_time(book.add(rule))
         except TooManyRules as error:
             raise refuse(409, _FULL) from error
-        return answer(rule, 201)
+        return answer(kept, 201 if kept is rule else 200)
 
     @Route(
         "DELETE",

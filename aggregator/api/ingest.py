@@ -17,7 +17,7 @@ from aggregator.api.responses import RETRY_SOON, Code, Refusal, Refused, answer,
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, RETRY_AFTER, refusal
 from aggregator.api.throttle import ClientRates
-from aggregator.api.write_requests import CLOSE, GONE, KEY_NEEDED, whole_body
+from aggregator.api.write_requests import CLOSE, GONE, JSON_TYPES, KEY_NEEDED, media_type_of, whole_body
 from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.trades.event_log.memory import BATCH
@@ -39,7 +39,6 @@ _BODY_SECONDS = 30.0  # for a whole body, or until the next part of a stream of 
 
 LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 PROTOBUF_TYPES = ("application/x-protobuf", "application/protobuf", "application/vnd.google.protobuf")
-JSON_TYPES = ("application/json", "text/json", "")
 
 _SLOW = Refusal(f"No data for {_BODY_SECONDS:g} s", Code.REQUEST_TOO_SLOW)
 _FULL = Refusal("Too many trades wait to be stored; send these again", Code.BACKLOG_FULL)
@@ -149,8 +148,7 @@ class IngestRoute:
         self._check_rate(request)
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise refuse(415, _ENCODED)
-        content_type = request.headers.get("content-type", "")
-        media_type = content_type.partition(";")[0].strip().lower()
+        content_type, media_type = request.headers.get("content-type", ""), media_type_of(request)
         if media_type in LINE_TYPES:
             return await self._lines(request)
         if media_type not in (*JSON_TYPES, *PROTOBUF_TYPES):

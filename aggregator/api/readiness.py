@@ -65,7 +65,10 @@ class Readiness(Struct, frozen=True):
     ]
     outlets: Annotated[
         dict[str, str],
-        Meta(description="Those that this process may send to, by name: `ok`, or why it is away or has ended"),
+        Meta(
+            description="Those that this process may send to, by name: `ok`, or why it is away or has ended. In the"
+            " role `api`, those that the other processes on its Redis send to"
+        ),
     ]
     invented_market: bool
 

@@ -1,4 +1,4 @@
-"""Parts of the routes that change something: the whole body of a request, and the answers about keys and origins."""
+"""Parts of the routes that change something: the type and the whole body of a request, and answers about keys."""
 
 import asyncio
 
@@ -9,6 +9,7 @@ from aggregator.api.policy import FOREIGN_ORIGIN
 from aggregator.api.responses import Code, Refusal, refuse
 from aggregator.api.shared_descriptions import AUTHENTICATE, refusal
 
+JSON_TYPES = ("application/json", "text/json", "")
 CLOSE = {"Connection": "close"}  # of an answer before the end of the body
 GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # an answer that nobody gets
 KEY_NEEDED = {
@@ -20,6 +21,11 @@ KEY_NEEDED = {
         FOREIGN_ORIGIN,
     ),
 }
+
+
+def media_type_of(request: Request) -> str:
+    """Return the Content-Type in small letters without its parameters; an empty text if there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def whole_body(request: Request, most: int, too_large: Refusal, seconds: float, too_slow: Refusal) -> bytes:

@@ -6,6 +6,7 @@ Settings are options too: each flag is made from the field of `Settings`.
 import argparse
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
@@ -17,13 +18,14 @@ import structlog
 from aggregator.observability.logs import configure
 from aggregator.settings import DERIVED, PREFIX, Settings
 from aggregator.settings.groups import grouped
-from aggregator.settings.loader import load, service_variables
+from aggregator.settings.loader import load, secret_flags, service_variables
 
 Flags = Mapping[str, str]
 """Settings that are given as flags: texts by field name."""
 
 ALL_SETTINGS = tuple(Settings.model_fields)
 _MOST_IN_USAGE = 8
+_ADDRESS = re.compile(r"\w+://\S*")
 
 
 def _no_options(_: argparse.ArgumentParser) -> None:
@@ -71,6 +73,8 @@ def start(flags: Flags) -> Settings:
     """Return the settings, and set up the log as they say. Raises SettingsError."""
     settings = load(flags)
     configure(settings.log_format, settings.log_level)
+    if shown := secret_flags(flags):
+        structlog.get_logger().warning("secrets_on_command_line", flags=shown, note="set the variables instead")
     if ignored := service_variables(os.environ):
         structlog.get_logger().info("variables_of_kubernetes_ignored", names=ignored)
     return settings
@@ -101,7 +105,8 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {command}")
         options, unknown = self.parse_known_args(arguments)
         if unknown:
-            (found or self).error(f"unrecognized arguments: {' '.join(unknown)}")
+            shown = (_ADDRESS.sub("…", one) for one in unknown)  # the address of an outlet may have a secret
+            (found or self).error(f"unrecognized arguments: {' '.join(shown)}")
         return options
 
     def _flags(self) -> list[str]:

@@ -17,8 +17,9 @@ from aggregator.ports import ExchangeState
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
 _SECONDS = 1.0  # between two reports
-_DEAD_SECONDS = 5.0  # without a report
-_REPORT = """
+DEAD_SECONDS = 5.0  # without a report
+# Writes an entry of a hash with the time, deletes those of the dead, and lets the hash expire.
+REPORT = """
 local time = redis.call('TIME')
 local now, dead = tonumber(time[1]) + time[2] / 1e6, tonumber(ARGV[3])
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.3f ', now) .. ARGV[2])
@@ -84,7 +85,7 @@ class StatusBoard:
         """Write the report of the refresher `name`, valid for a few seconds. Raises StoreUnavailable."""
         report = encode([msgspec.convert(one, _Report, from_attributes=True) for one in exchanges])
         with mapped():
-            writing: Any = self._redis.eval(_REPORT, 1, self._key, name, report.decode(), str(_DEAD_SECONDS))
+            writing: Any = self._redis.eval(REPORT, 1, self._key, name, report.decode(), str(DEAD_SECONDS))
             await writing
 
 

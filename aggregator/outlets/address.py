@@ -26,6 +26,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _ASSET = re.compile(r"[a-z0-9]{1,32}")
 _GAP = re.compile(r"\d{1,5}(?:\.\d{1,3})?", re.ASCII)
 _SCHEME = re.compile(r"([a-z][a-z0-9]{0,15})://(.*)", re.DOTALL)
+_TOKEN = re.compile(r"/(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[^/]{12,}|/[^/]{24,}")  # a part of a path
 _NOT_IN_NAME = re.compile(r"[^a-z0-9]+")
 
 
@@ -47,6 +48,12 @@ class OutletAddress(msgspec.Struct, frozen=True):
         """The receiver's address, without options and filters. It may have a secret: not for messages."""
         query = urlencode(self.rest)
         return f"{self.scheme}://{self.place}{'?' + query if query else ''}"
+
+    @property
+    def may_show_secret(self) -> bool:
+        """Whether parameters of a webhook's receiver, or a long part of its path, may be a token."""
+        is_webhook = self.scheme in ("http", "https")
+        return is_webhook and (bool(self.rest) or _TOKEN.search(self.place) is not None)
 
     def __repr__(self) -> str:
         return f"OutletAddress({self.name})"

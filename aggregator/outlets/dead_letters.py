@@ -1,6 +1,7 @@
 """The retry of events that an outlet has refused: every 15 minutes, five times, then they are archived."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -35,12 +36,15 @@ class DeadLetterRetry:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def retry_due(self) -> int:
-        """Let the dead letters wait again that are due; archive those that are refused for good. Return how many."""
-        last, number = 0, 0
+        """Let the dead letters wait again that are due; archive those that are refused for good. Return how many.
+
+        An event that is refused again meanwhile has a later id, and is left to the next look.
+        """
+        last, number, started = 0, 0, time.time_ns()
         while page := await self._file.dead_letters(last, _PAGE):
             last = page[-1].id
             for letter in page:
-                number += await self._settle(letter)
+                number += await self._settle(letter) if letter.id <= started else 0
         return number
 
     async def _settle(self, letter: DeadLetter) -> int:

@@ -1,6 +1,6 @@
 """The outbox of outlets: events are written to a file first, and sent from there to every outlet that wants them.
 
-    hand_over -> filters -> file (one transaction) -> a worker for each outlet
+    hand_over -> filters -> file (one transaction) -> a worker for each outlet, from memory while it keeps up
 
 No event is lost while an outlet is away, or when the process is killed. An outlet that hangs holds up no other one.
 """
@@ -27,6 +27,7 @@ from aggregator.outlets.worker import Worker
 from aggregator.ports import OutletStates
 from aggregator.resilience.waiting import until_available
 from aggregator.stores.letter_archive import LetterArchive
+from aggregator.stores.waiting_file import Appended, Row
 
 _MEASURE_SECONDS = 1.0
 _PURGES = 10  # of keys, in one round: 50,000 keys a second
@@ -99,6 +100,9 @@ class OutletOutbox:
     async def open(self) -> None:
         """Open the file, unless it is open, and learn which outlets have ended. Raises StoreError."""
         await self._file.open()
+        last = self._file.last_id  # of what earlier runs have left
+        for worker in self._workers.values():
+            worker.offer((), Appended((), {}, last, last))
         ended = await self._file.ended()
         for name, one in self._outlets.items():
             self._workers[name].ended = ended.get(one.identity, "")
@@ -130,7 +134,7 @@ class OutletOutbox:
         for group, rows in appended.given_up.items():
             self._metrics.lost.labels(group).inc(rows)
             self._log.error("outlets_outbox_full", given_up=rows, topics=group)
-        self._count(records, appended.added)
+        self._offer(records, appended)
 
     def count_lost(self, topic: str, number: int) -> None:
         """Count events that could not be written."""
@@ -170,12 +174,16 @@ class OutletOutbox:
             return event.outlet == name
         return one.address.filter.wants(event) and self._gaps[name].passes(event)
 
-    def _count(self, records: Sequence[Queued], added: Sequence[Queued]) -> None:
-        new = Counter(one.outlet for one in added)
+    def _offer(self, records: Sequence[Queued], appended: Appended[Queued]) -> None:
+        """Give the rows that were written to their workers, and count them."""
+        rows: dict[str, list[Row[Queued]]] = {name: [] for name in self._workers}
+        for row in appended.rows:
+            rows[row.record.outlet].append(row)
         for name, number in Counter(one.outlet for one in records).items():
-            self._metrics.handed.labels(name).inc(new[name])
-            self._metrics.repeated.labels(name).inc(number - new[name])
-            self._workers[name].notify()
+            self._metrics.handed.labels(name).inc(len(rows[name]))
+            self._metrics.repeated.labels(name).inc(number - len(rows[name]))
+        for name, worker in self._workers.items():
+            worker.offer(rows[name], appended)
 
     async def _work(self, name: str, worker: Worker) -> None:
         """Run a worker; note durably that its outlet has ended."""

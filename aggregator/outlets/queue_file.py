@@ -5,6 +5,7 @@ from collections.abc import Container, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from secrets import randbits
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,6 +44,14 @@ class Queued(msgspec.Struct, gc=False, frozen=True):
     def event(self) -> OutletEvent:
         """The event as adapters get it."""
         return OutletEvent(self.topic, self.asset, self.key, self.timestamp, bytes(self.body), self.tier)
+
+
+class Page(NamedTuple):
+    """Rows of a scan, the last id of the scan, None without any, and whether more may follow."""
+
+    rows: Sequence[Row[Queued]]
+    last: int | None
+    is_full: bool
 
 
 def queued(outlet: str, event: OutletEvent) -> Queued:
@@ -108,16 +117,14 @@ class QueueFile(WaitingFile[Queued]):
         query = f"{self.of_all_groups(_AFTER)} ORDER BY id LIMIT ?2"
         return [Row(row_id, _decoder.decode(body)) for row_id, body in await self.read(query, (after, limit, outlet))]
 
-    async def waiting_but(
-        self, outlet: str, after: int, limit: int, known: Container[int]
-    ) -> tuple[list[Row[Queued]], int | None]:
-        """Return the rows as `waiting`, without those in `known`, and the last id of all of them; None without any.
+    async def waiting_but(self, outlet: str, after: int, limit: int, known: Container[int]) -> Page:
+        """Return the rows as `waiting`, without those in `known`, which count for the last id and the limit.
 
         Of known rows only the index is read. `known` may change meanwhile.
         """
         query = f"{self.of_all_groups(_AFTER, 'id, NULL AS body')} ORDER BY id LIMIT ?2"
 
-        def read(connection: Connection) -> tuple[list[tuple[int, str]], int | None]:
+        def read(connection: Connection) -> tuple[list[tuple[int, str]], list[int]]:
             ids = [found for found, _ in connection.execute(query, (after, limit, outlet))]
             found: list[tuple[int, str]] = []
             new = [one for one in ids if one not in known]
@@ -125,10 +132,11 @@ class QueueFile(WaitingFile[Queued]):
                 some = new[first : first + MOST_VALUES]
                 chosen = self.of_all_groups(f"WHERE id IN ({','.join(map(str, some))})", "id, body")
                 found += connection.execute(f"{chosen} ORDER BY id").fetchall()
-            return found, ids[-1] if ids else None
+            return found, ids
 
-        found, last = await self._file.read(read)
-        return [Row(row_id, _decoder.decode(body)) for row_id, body in found], last
+        found, ids = await self._file.read(read)
+        rows = [Row(row_id, _decoder.decode(body)) for row_id, body in found]
+        return Page(rows, ids[-1] if ids else None, len(ids) == limit)
 
     async def oldest(self, outlet: str) -> float | None:
         """Return when the oldest waiting row of an outlet was written, in unix seconds; None without any."""

@@ -1,4 +1,7 @@
-"""A queue of SQS as an outlet, through aioboto3: SendMessageBatch, with an answer for each message."""
+"""A queue of SQS as an outlet, through aioboto3: SendMessageBatch, with an answer for each message.
+
+The body of the call is encoded here in one step: botocore's own serializer takes a fifth of the CPU time of a call.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,6 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 import aioboto3
+import msgspec
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -28,6 +32,22 @@ _LANES = 8
 _ERROR_STATUS = 500
 _OF_CONTENT = ("InvalidMessageContents", "InvalidParameterValue", "BatchRequestTooLong")
 _NOT_SENT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError)
+
+
+_BODY = "price_aggregator_body"
+
+
+class _Attribute(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    string_value: str
+    data_type: str = "String"
+
+
+class _Entry(msgspec.Struct, frozen=True, gc=False, rename="pascal", omit_defaults=True):
+    id: str
+    message_body: str
+    message_attributes: dict[str, _Attribute]
+    message_group_id: str = ""
+    message_deduplication_id: str = ""
 
 
 class SqsQueue:
@@ -76,6 +96,9 @@ class SqsQueue:
                     **keys,
                 )
             )
+            events = self._client.meta.events
+            events.register("provide-client-params.sqs.SendMessageBatch", _encode_parameters)
+            events.register("before-call.sqs.SendMessageBatch", _set_body)
         except NoRegionError as error:
             raise StoreRefused("sqs:// needs a region: region=us-east-1, or AWS_REGION") from error
         except (BotoCoreError, OSError, ValueError) as error:
@@ -117,19 +140,16 @@ class SqsQueue:
         missing = Answer(Verdict.RETRY, "SQS: the answer does not name the message")
         return [found.get(str(number), missing) for number in range(len(events))]
 
-    def _entry(self, number: int, event: OutletEvent) -> Mapping[str, object]:
-        attributes = {"topic": event.topic, "key": event.key, "asset": event.asset}
-        entry: dict[str, object] = {
-            "Id": str(number),
-            "MessageBody": event.body.decode(),
-            "MessageAttributes": {
-                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-            },
+    def _entry(self, number: int, event: OutletEvent) -> _Entry:
+        attributes = {
+            "topic": _Attribute(event.topic),
+            "key": _Attribute(event.key),
+            "asset": _Attribute(event.asset),
         }
-        if self._is_fifo:
-            entry["MessageGroupId"] = event.asset
-            entry["MessageDeduplicationId"] = sha256(event.key.encode()).hexdigest()
-        return entry
+        body = event.body.decode()
+        if not self._is_fifo:
+            return _Entry(str(number), body, attributes)
+        return _Entry(str(number), body, attributes, event.asset, sha256(event.key.encode()).hexdigest())
 
     async def _mapped(self, operation: str, **parameters: object) -> Any:
         """Make a call for the queue. Raises OutletAway, and _Content where SQS does not take what was sent."""
@@ -169,3 +189,14 @@ def _failed(entry: Mapping[str, Any]) -> Answer:
     reason = printable(f"SQS: {entry.get('Code')}: {entry.get('Message')}")
     is_refused = bool(entry.get("SenderFault")) and "Throttl" not in str(entry.get("Code"))
     return Answer(Verdict.REFUSED if is_refused else Verdict.RETRY, reason)
+
+
+def _encode_parameters(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:
+    """Encode the body, and return parameters without messages. A handler of botocore's `provide-client-params`."""
+    context[_BODY] = msgspec.json.encode(params)
+    return {"QueueUrl": params["QueueUrl"], "Entries": []}
+
+
+def _set_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    """Set the body that `_encode_parameters` has kept. A handler of botocore's `before-call`."""
+    params["body"] = context.pop(_BODY)

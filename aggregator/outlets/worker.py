@@ -1,9 +1,9 @@
 """Sends the events that wait for one outlet: several batches at a time, those of an asset in their order.
 
-file -> lanes -> outlet: deleted from the file
-                 refused three times: dead letters, in the same file
-                 batch refused: in front of their lanes again, in batches of half the size
-                 away: in front of their lanes again, after a pause
+intake -> lanes -> outlet: deleted from the file
+                   refused three times: dead letters, in the same file
+                   batch refused: in front of their lanes again, in batches of half the size
+                   away: in front of their lanes again, after a pause
 """
 
 import asyncio
@@ -15,19 +15,18 @@ import structlog
 
 from aggregator.errors import printable
 from aggregator.observability.metrics.outlets import OutletMetrics
+from aggregator.outlets.intake import Intake
 from aggregator.outlets.lanes import Lanes, Waiting
 from aggregator.outlets.marks import Marks
 from aggregator.outlets.ports import Answer, Outlet, OutletAway, OutletEnded, Verdict
-from aggregator.outlets.queue_file import QueueFile, digest_of
+from aggregator.outlets.queue_file import Queued, QueueFile, digest_of
 from aggregator.resilience.backoff import Backoff
 from aggregator.resilience.waiting import until_available, wait_at_most
+from aggregator.stores.waiting_file import Appended
 
 SEND_SECONDS = 45.0  # longer than any adapter takes: Kafka's library gives up after 30 s
 ATTEMPTS = 3  # of an event that is refused
 MOST_PAUSE = 300.0  # seconds that an outlet may ask for
-_READ_ROWS = 1000
-_IN_MEMORY = 5000  # rows; the others stay in the file only
-_RESCAN_SECONDS = 2.0  # between two scans of the file from its first row: other processes may write to it
 _POLL_SECONDS = 0.5
 _NANOSECONDS = 1e9
 ENDED = "ended"
@@ -65,7 +64,8 @@ class Worker:
         self._taken = taken
         self._lanes = Lanes(outlet.most_events, outlet.most_bytes, is_atomic=outlet.is_atomic)
         self._attempts: dict[int, int] = {}  # refusals of an event that waits
-        self._arrived, self._ready, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._ready = asyncio.Event()
+        self._intake = Intake(name, file, self._lanes, is_sender, self._ready)
         self._marks = Marks(file)
         self._not_before = 0.0  # monotonic seconds
         self._delivered = metrics.delivered.labels(name)
@@ -78,52 +78,19 @@ class Worker:
         """Why the outlet takes no events now; empty while it takes them."""
         return f"{ENDED}: {self.ended}" if self.ended else self.trouble
 
-    def notify(self) -> None:
-        """Look for new rows at once."""
-        self._arrived.set()
+    def offer(self, rows: Sequence[Waiting], appended: Appended[Queued]) -> None:
+        """As `Intake.offer`."""
+        self._intake.offer(rows, appended)
 
     async def run(self) -> None:
         """Send what waits; returns only once the outlet has ended."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read())
+                group.create_task(self._intake.run())
                 for _ in range(self._outlet.lanes):
                     group.create_task(self._send_batches())
         except* OutletEnded as errors:
             self.ended = printable(str(errors.exceptions[0]))
-
-    async def _read(self) -> None:
-        """Move rows from the file into the lanes; never returns."""
-        last_id, newest, rescan_at = 0, 0, 0.0
-        while True:
-            if not self._is_sender():
-                self._lanes.clear()
-                last_id = 0
-                self._arrived.clear()
-                await wait_at_most(self._arrived, _POLL_SECONDS)
-                continue
-            if time.monotonic() >= rescan_at:
-                last_id, rescan_at = 0, time.monotonic() + _RESCAN_SECONDS
-            self._arrived.clear()
-            self._lanes.begin_read()
-            rows, last = await until_available(lambda: self._file_rows(last_id, newest))  # noqa: B023  # awaited here
-            if rows:
-                self._lanes.add(rows)
-                self._ready.set()
-            while len(self._lanes) > _IN_MEMORY and self._is_sender():
-                self._room.clear()
-                await wait_at_most(self._room, _POLL_SECONDS)
-            if last is None:
-                await wait_at_most(self._arrived, _POLL_SECONDS)
-            else:
-                last_id, newest = last, max(newest, last)
-
-    async def _file_rows(self, after: int, newest: int) -> tuple[Sequence[Waiting], int | None]:
-        """Return the next rows after an id, without those up to `newest` that are in the lanes, and the last id."""
-        if after < newest:
-            return await self._file.waiting_but(self.name, after, _READ_ROWS, self._lanes.ids)
-        rows = await self._file.waiting(self.name, after, _READ_ROWS)
-        return rows, rows[-1].id if rows else None
 
     async def _send_batches(self) -> None:
         """Send batch after batch; never returns. Raises OutletEnded."""
@@ -134,8 +101,7 @@ class Worker:
             again = await self._send(ours) if ours else ()
             self._lanes.settle(batch, again)
             self._ready.set()
-            if len(self._lanes) <= _IN_MEMORY:
-                self._room.set()
+            self._intake.settled()
             if again:
                 await backoff.pause()
             else:

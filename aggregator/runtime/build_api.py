@@ -168,9 +168,11 @@ def build_stream_api(process: Process, stream: LiveTrades) -> ASGIApp:
     return traced(app, process.tracer, app.label_of)
 
 
-def _outlet_states(process: Process) -> Callable[[], OutletStates]:
-    outlets = process.outlets
-    return OutletStates if outlets is None else lambda: outlets.states
+def _outlet_states(process: Process, cluster: Cluster | None = None) -> Callable[[], OutletStates]:
+    """Return the state of the outlets of this process; without any, of those that other processes report."""
+    if (outlets := process.outlets) is not None:
+        return lambda: outlets.states
+    return OutletStates if cluster is None else lambda: cluster.outlets.states
 
 
 def _ops(
@@ -189,7 +191,7 @@ def _ops(
         trades=None if trades is None else trades.processor,
         needs_prices=process.settings.role != "processor",
         invented_market=has_mock(process.settings.exchanges),
-        outlets=_outlet_states(process),
+        outlets=_outlet_states(process, cluster),
         archive=str if process.archive is None else process.archive.problem,
     )
     return [*ops.routes()]

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import structlog
 
 from aggregator.cluster.feed_lease import FeedLease
+from aggregator.cluster.outlet_board import OutletReporter
 from aggregator.cluster.outlet_claims import OutletClaims
 from aggregator.errors import CannotGoOn, StoreError, StoreRefused
 from aggregator.observability.metrics import Metrics
@@ -78,6 +79,8 @@ async def open_outbox(
     stack.push_async_callback(outbox.close)
     await attempt(outbox.open, f"{PREFIX}OUTLETS_PATH", FILE_REMEDY)
     await stack.enter_async_context(running(outbox))
+    if redis is not None:
+        await stack.enter_async_context(running(OutletReporter(redis, identity, lambda: outbox.states)))
     return outbox
 
 

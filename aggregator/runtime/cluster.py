@@ -7,6 +7,7 @@ from contextlib import suppress
 import msgspec
 
 from aggregator.cluster.lag import JobLag
+from aggregator.cluster.outlet_board import OutletView
 from aggregator.cluster.refresh_requests import RemoteRefresh
 from aggregator.cluster.status_board import StatusBoard
 from aggregator.cluster.topic_feed import RedisFeed
@@ -33,14 +34,20 @@ class Cluster(msgspec.Struct, frozen=True):
     lag: JobLag
     """How far the refreshers are behind their schedule."""
 
+    outlets: OutletView
+    """The outlets of other processes; it looks only in the role `api`, which sends no events itself."""
+
 
 async def join_cluster(process: Process, redis: RedisClient) -> Cluster:
     """Return the connection to the other processes; its feed does not run yet."""
     process.bus.listen(PRICES, process.freshness)  # counts the prices that other processes refresh
     lag = JobLag(redis, process.catalog, process.metrics)
     await process.keep_running(lag)
+    outlets = OutletView(redis)
+    if process.settings.role == "api":
+        await process.keep_running(outlets)
     topics = _needed_topics(process)
-    return Cluster(redis, RedisFeed(redis, process.bus, topics), lag)
+    return Cluster(redis, RedisFeed(redis, process.bus, topics), lag, outlets)
 
 
 def _needed_topics(process: Process) -> Sequence[AnyTopic] | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from aggregator.outlets.address import OutletAddress
+from aggregator.outlets.registry import outlets_of
 from aggregator.settings import PREFIX, Settings
 
 # A user, a password or a query in a URL of the exchanges or of the history.
@@ -23,6 +25,7 @@ _SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
 _SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
 _URLS = {"history_url", "trades_url", "trades_log", "events_url", "exchanges", "cors_origins"}
 _SQLITE = "sqlite:///"
+_SECRET_ALWAYS = {"api_keys", "read_keys", "kafka_password", "postgres_password", "finnhub_key"}
 _ELSEWHERE = {"data_dir", "symbols_file"}  # paths of files that no process writes
 _SECRET = {
     "api_keys",
@@ -33,6 +36,12 @@ _SECRET = {
     "news",
     "outlets",
 }  # their values are never shown, not even in an error
+
+
+_TOKEN_SHOWN = (
+    "--outlets has an address with parameters of the receiver or a long part of a path, which may be a token: all users"
+    f" of this machine can read command lines. Set the variable {PREFIX}OUTLETS instead"
+)
 
 
 class SettingsError(ValueError):
@@ -47,6 +56,8 @@ def load(flags: Mapping[str, str]) -> Settings:
     """Return the settings; `flags`, by field name, override the environment. Raises SettingsError."""
     ours = {name for name in os.environ if name.startswith(PREFIX)}.difference(service_variables(os.environ))
     mistakes = [_unknown(name) for name in os.environ if name in ours and not _is_known(name)]
+    is_shown = "outlets" in flags and any(one.may_show_secret for one in _outlets(flags["outlets"]))
+    mistakes += [_TOKEN_SHOWN] if is_shown else []
     if f"{PREFIX}PORT" not in ours:  # the value that Kubernetes set must not be read either
         flags = {"port": str(Settings.model_fields["port"].default), **flags}
     try:
@@ -58,6 +69,18 @@ def load(flags: Mapping[str, str]) -> Settings:
     if mistakes:
         raise SettingsError(mistakes)
     return _in_data_dir(settings)
+
+
+def secret_flags(flags: Mapping[str, str]) -> list[str]:
+    """Return the flags whose values are secrets, which all users of the machine can read in the list of processes."""
+    return sorted(f"--{name.replace('_', '-')}" for name in flags if name in _SECRET_ALWAYS and flags[name])
+
+
+def _outlets(text: str) -> list[OutletAddress]:
+    try:
+        return outlets_of(text)
+    except ValueError:  # the settings say what is wrong
+        return []
 
 
 def _in_data_dir(settings: Settings) -> Settings:

@@ -32,10 +32,22 @@ class Row(msgspec.Struct, Generic[R], frozen=True):
 
 
 class Appended(msgspec.Struct, Generic[R], frozen=True):
-    """The records that were written, and how many waiting rows of each group were deleted to make room."""
+    """The rows that were written, and how many waiting rows of each group were deleted to make room.
 
-    added: Sequence[R]
+    `before` is the last id that was given to a record before this append, `last` the last one of this append.
+    `is_alone`: no other process has written to the file since the append before.
+    """
+
+    rows: Sequence[Row[R]]
     given_up: Mapping[str, int]
+    before: int
+    last: int
+    is_alone: bool = False
+
+    @property
+    def added(self) -> Sequence[R]:
+        """The records that were written."""
+        return [row.record for row in self.rows]
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -67,11 +79,18 @@ class WaitingFile(Generic[R]):
         self._file = Database(path, kind.schema, kind.version)
         self._most_bytes = most_bytes
         self._last_id = 0
+        self._version = 0  # of the data, as the connection of the writer counts what others commit
         self._unchecked_bytes = most_bytes  # appended since the last check of the size; the first append checks
+
+    @property
+    def last_id(self) -> int:
+        """The last id that was given to a record; after `open`, the largest one in the file."""
+        return self._last_id
 
     async def open(self) -> None:
         """Create the file if it is missing."""
         await self._file.open()
+        self._version = await self._file.write(_version)
         self._last_id = await self._file.read(lambda connection: _largest_id(connection, self.kind.groups))
 
     async def checkpoint(self) -> None:
@@ -89,17 +108,21 @@ class WaitingFile(Generic[R]):
     async def append(self, records: Sequence[R]) -> Appended[R]:
         """Write all of `records` in one transaction; of a unique kind, those whose key does not wait yet."""
         rows: dict[str, list[tuple[object, ...]]] = {group: [] for group in self.kind.groups}
-        by_id: dict[int, R] = {}
+        numbered: list[Row[R]] = []
+        before = self._last_id
         for record in records:
             row_id, body = self._next_id(), self.kind.encode(record)
             rows[self.kind.group(record)].append((row_id, *self.kind.key(record), body))
-            by_id[row_id] = record
+            numbered.append(Row(row_id, record))
             self._unchecked_bytes += len(body)
+        last = self._last_id
 
         def append(connection: Connection) -> Appended[R]:
             given_up = self._make_room(connection, {group for group, ours in rows.items() if ours})
             left_out = {row_id for group, ours in rows.items() for row_id in self._insert(connection, group, ours)}
-            return Appended([one for row_id, one in by_id.items() if row_id not in left_out], given_up)
+            added = [row for row in numbered if row.id not in left_out] if left_out else numbered
+            version, self._version = self._version, _version(connection)
+            return Appended(added, given_up, before, last, version == self._version)
 
         return await self._file.write(append)
 
@@ -240,6 +263,12 @@ def _delete_oldest(connection: Connection, groups: Sequence[str], most_bytes: in
 def _largest_id(connection: Connection, groups: Sequence[str]) -> int:
     largest = (connection.execute(f"SELECT max(id) FROM waiting_{group}").fetchone()[0] for group in groups)
     return max((found for found in largest if found is not None), default=0)
+
+
+def _version(connection: Connection) -> int:
+    """Return a number that another one follows once another connection has committed a change."""
+    found: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return found
 
 
 def _dead_bytes(connection: Connection) -> int:

@@ -29,8 +29,9 @@ class Time:
 
 
 def rule(name: str, created_at: float = NOW) -> Rule:
-    """Return a rule."""
-    return Rule(id=name, created_at=created_at, asset="btcusdt", kind=Kind.PRICE, above=Decimal(1), cooldown=60)
+    """Return a rule, with a level of its own."""
+    above = Decimal(int.from_bytes(name.encode()))
+    return Rule(id=name, created_at=created_at, asset="btcusdt", kind=Kind.PRICE, above=above, cooldown=60)
 
 
 def book(store: MemoryEvents, time: Time) -> RuleBook:

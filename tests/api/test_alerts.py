@@ -99,11 +99,35 @@ async def test_bad_rules(fields: dict[str, Any], status: int, code: str, said: s
 async def test_the_number_of_rules_is_bounded() -> None:
     """Of those for every asset, too."""
     api = Api()
-    for _ in range(MOST_OF_EVERY_ASSET):
-        assert (await api.post(asset="*", kind="spread", above=1)).status == 201
-    answer = await api.post(asset="*", kind="spread", above=1)
+    for percent in range(1, MOST_OF_EVERY_ASSET + 1):
+        assert (await api.post(asset="*", kind="spread", above=percent)).status == 201
+    answer = await api.post(asset="*", kind="spread", above=MOST_OF_EVERY_ASSET + 1)
     assert (answer.status, answer.json["code"]) == (409, "too_many_rules")
     assert (await api.post()).status == 201
+
+
+async def test_a_rule_is_added_once() -> None:
+    """The same rule again, also in other words and in another process, is answered with the one that is kept."""
+    api = Api()
+    first = await api.post(hysteresis=0.1)
+    again = [await api.post(), await Api(api.store).post(asset="btcusdt", above="70000.0", cooldown=60)]
+    assert first.status == 201
+    assert [(one.status, one.json) for one in again] == [(200, first.json)] * 2
+    assert (await api.post(cooldown=61)).status == 201
+    assert len(await api.rules()) == 2
+    await get(api.app, f"/alerts/{first.json['id']}", method="DELETE")
+    assert (await api.post()).status == 201  # after the deletion, at the same time, it is a new one
+    assert len(await api.rules()) == 2
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain"])
+async def test_a_body_of_another_type(content_type: str) -> None:
+    """Is refused as by POST /ingest, with the type that is taken."""
+    api = Api()
+    answer = await api.post({"Content-Type": content_type})
+    assert (answer.status, answer.json["code"]) == (415, "unknown_media_type")
+    assert answer.json["msg"] == "The Content-Type must be application/json"
+    assert (await api.post({"Content-Type": "Application/JSON; charset=utf-8"})).status == 201
 
 
 async def test_changes_need_a_key_and_a_page_of_our_own() -> None:

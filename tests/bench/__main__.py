@@ -54,7 +54,12 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "many-batched": lambda: refreshes.hundred_thousand(batched=True),
 }
 _QUICK_TRADES, _QUICK_KAFKA = trades.parts(trades.QUICK), kafka.parts(kafka.QUICK)
-QUICK = _QUICK_TRADES | _QUICK_KAFKA
+QUICK: dict[str, Callable[[], list[Figure]]] = {
+    **_QUICK_TRADES,
+    **_QUICK_KAFKA,
+    "outlets": lambda: outlets.run(outlets.QUICK),
+    "webhooks": lambda: webhooks.run(seconds=3),
+}
 GROUPS = {"trades": list(_QUICK_TRADES), "kafka": list(_QUICK_KAFKA)}
 RESULTS = Path("bench.json")
 _QUICK = "--quick"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from aggregator.outlets.queue_file import DEDUP_SECONDS
 from tests.outlets.recording import Scene, event, until
+from tests.parts.limits import allowed
 
 ASSETS = ("btcusdt", "ethusdt", "solusdt")
 _PAUSE = 0.05  # seconds between two events of each asset
@@ -51,7 +52,7 @@ async def outage(scene: Scene, begin: Callable[[], None], end: Callable[[], None
     await load.run(seconds)
     end()
     await load.run(0.3)
-    await scene.outbox.send_all(60)
+    await scene.outbox.send_all(allowed(60 + 2 * seconds))  # a queue takes one event of an asset at a time
     assert await scene.file.left() == {}
     await until(lambda: scene.outbox.states.problems == {"stdout": ""})
     return load

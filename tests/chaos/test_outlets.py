@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.parts.exchanges import Market
-from tests.parts.limits import FULL
+from tests.parts.limits import FULL, allowed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service, call
@@ -24,6 +24,9 @@ pytestmark = pytest.mark.real
 KILLS = 20 if FULL else 3
 FAULTS = ("hang", "partial", "error", "throttle", "cut", "garbage")
 """Faults in which the queue has not taken what fails."""
+LONG = allowed(120.0)  # seconds: a queue takes one event of an asset at a time
+UNSURE = 'outlet_events_unsure_total{outlet="events"}'
+"""Events whose answer was lost: they may come twice. A busy machine may take longer than the service waits."""
 SYMBOLS = "symbol,base,quote\nbtcusdt,btc,usdt\nethusdt,eth,usdt\n"
 SETTINGS = {"hot_size": 2, "medium_size": 0, "hot_interval": 0.2}
 
@@ -47,30 +50,32 @@ def test_kills_lose_no_event(queues: Queues, market: Market, tmp_path: Path) -> 
     symbols = tmp_path / "symbols.csv"
     symbols.write_text(SYMBOLS)
     queue = queues.queue()
-    outlets = f"{queues.url(queue, topics='prices,trades')}&assets=btcusdt,ethusdt"
+    outlets = f"{queues.url(queue, topics='prices,trades', name='events')}&assets=btcusdt,ethusdt"
     files = {"symbols_file": symbols, "exchanges": market.setting, "outlets": outlets, **SETTINGS}
     service = Service(tmp_path, **files).started()
-    arrived = queues.arrivals[queue]
+    arrived, unsure = queues.arrivals[queue], 0.0
     for kill in range(KILLS):
         queues.faults.set(FAULTS[kill % len(FAULTS)], every=3)
         before = len(arrived)
         ingest(service, 10 * kill, 10)
         wait_for(lambda b=before: len(arrived) > b + 4, what="events in the queue")  # type: ignore[misc]  # of this round
+        unsure += service.metric(UNSURE)
         service.process.stop(SIGKILL)
         service = Service(tmp_path, **files).started()
     queues.faults.set()
     ingest(service, 10 * KILLS, 2)
     ids = [str(number) for number in range(10 * KILLS + 2)]
-    wait_for(lambda: len(bodies(arrived, "trades", "btcusdt")) == len(ids), what="all trades")
+    wait_for(lambda: len(bodies(arrived, "trades", "btcusdt")) == len(ids), LONG, what="all trades")
     stored = service.get("/prices/btcusdt/history?limit=500").json["prices"]
     times = {float(one["timestamp"]) for one in stored}
-    wait_for(lambda: times <= {one["timestamp"] for one in bodies(arrived, "prices", "btcusdt")}, what="all prices")
+    wait_for(lambda: times <= {one["timestamp"] for one in bodies(arrived, "prices", "btcusdt")}, LONG, "all prices")
+    unsure += service.metric(UNSURE)
     service.process.stop()
     assert [one["id"] for one in bodies(arrived, "trades", "btcusdt")] == ids
     for asset in ("btcusdt", "ethusdt"):
         in_order = [one["timestamp"] for one in bodies(arrived, "prices", asset)]
         assert in_order == sorted(in_order)
-    assert repeated(arrived) <= 2 * KILLS  # one event of each asset is under way at a time
+    assert repeated(arrived) <= 2 * KILLS + unsure  # one event of each asset is under way at a time
 
 
 def test_of_two_processes_one_sends(queues: Queues, market: Market, redis_alone: RedisServer, tmp_path: Path) -> None:
@@ -88,13 +93,15 @@ def test_of_two_processes_one_sends(queues: Queues, market: Market, redis_alone:
     ingest(other, 5, 5)
     arrived = queues.arrivals[queue]
     wait_for(lambda: len(bodies(arrived, "trades", "btcusdt")) == 10, what="the trades of both")
-    assert repeated(arrived) == 0
+    unsure = sender.metric(UNSURE)
+    assert repeated(arrived) <= unsure
     sender.process.stop(SIGKILL)
     ingest(other, 10, 5)
     wait_for(lambda: len(bodies(arrived, "trades", "btcusdt")) == 15, what="trades after the takeover")
     wait_for(lambda: _sends(other) == 1, what="the other one as the sender")
+    unsure += other.metric(UNSURE)
     other.process.stop()
-    assert repeated(arrived) <= 2
+    assert repeated(arrived) <= 2 + unsure
 
 
 def test_two_machines_send_what_each_has(

@@ -127,10 +127,17 @@ def test_a_lasting_failure_is_raised_at_once(answer: httpx2.Response) -> None:
     assert raised.value.status == answer.status_code
 
 
-def test_a_rule_is_not_added_twice() -> None:
+def test_a_rule_is_deleted_with_one_call() -> None:
     """A call that is not repeatable is sent once."""
     with pytest.raises(client.ConnectionFailed, match="refused"):
-        scripted(httpx2.ConnectError("refused"), retries=NO_WAIT).add_alert_rule("btcusdt", "price", above=1)
+        scripted(httpx2.ConnectError("refused"), retries=NO_WAIT).delete_alert_rule("x")
+
+
+def test_a_rule_is_sent_again() -> None:
+    """The service keeps a rule once, and answers with the one that it has."""
+    rule = {"id": "x", "created_at": 1.0, "asset": "btcusdt", "kind": "price", "above": 1, "cooldown": 60}
+    found = scripted(httpx2.ConnectError("refused"), httpx2.Response(200, json=rule), retries=NO_WAIT)
+    assert found.add_alert_rule("btcusdt", "price", above=1).id == "x"
 
 
 def test_the_last_failure_is_raised() -> None:

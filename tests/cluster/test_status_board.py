@@ -99,7 +99,7 @@ async def test_reports_of_ended_refreshers_are_deleted(
     board: StatusBoard, redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report is not shown any more, other refreshers delete it, and the hash expires after the last write."""
-    monkeypatch.setattr(boards, "_DEAD_SECONDS", 0.3)
+    monkeypatch.setattr(boards, "DEAD_SECONDS", 0.3)
     await board.report("dead", [Seen()])
 
     async def is_forgotten() -> bool:

@@ -79,7 +79,7 @@ def test_of_two_processes_one_passes_alerts_on(exchanges: Market, tmp_path: Path
         assert [one.metric(FIRED) for one in by_count] == [0, 2]
         idle, active = by_count
         active.process.child.kill()
-        add(idle, SPREAD)
+        add(idle, SPREAD | {"cooldown": 3599})
         wait_for(partial(_fired, idle, 2), what="an alert of the process that took over")
         assert idle.metric(FIRED) == 2
         assert idle.process.stop() == 0
@@ -87,16 +87,21 @@ def test_of_two_processes_one_passes_alerts_on(exchanges: Market, tmp_path: Path
 
 
 def test_a_refresher_evaluates_what_api_processes_take(exchanges: Market, tmp_path: Path) -> None:
-    """With workers, a rule that one of them has taken fires in the refresher, and each of them streams the alert."""
+    """With workers, a rule that one of them has taken fires in the refresher, and each of them streams the alert.
+
+    The worker also knows the state of the outlets that the refresher sends to.
+    """
     with redis_server.alone() as server:
         settings: dict[str, object] = {**SETTINGS, "cache_url": server.url, "exchanges": exchanges.setting}
         settings |= {"symbols_file": symbols(tmp_path), "events_url": f"sqlite:///{tmp_path}/events.db"}
+        settings["outlets"] = "stdout://?topics=alerts&name=desk"
         refresher = Service(tmp_path, role="refresher", **settings).started()
         api = Service(tmp_path, role="api", **settings).started()
         add(api, SPREAD)
         wait_for(partial(_fired, api, 1), what="an alert")
         assert (refresher.metric(FIRED), api.metric(FIRED)) == (2, 0)
         wait_for(lambda: '"alerts":[{"id"' in api.get("/stream?topics=alerts&seconds=1").text, what="a snapshot")
+        wait_for(lambda: api.get("/ready").json["outlets"] == {"desk": "ok"}, what="the outlet of the refresher")
         for one in (api, refresher):
             assert one.process.stop() == 0
             assert "Traceback" not in one.process.output

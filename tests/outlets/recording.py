@@ -74,10 +74,14 @@ async def running(
     most_bytes: int = LARGE,
     held: Callable[[], bool] = lambda: True,
     claims: KeyClaims | None = None,
+    file: QueueFile | None = None,
 ) -> AsyncIterator[Scene]:
-    """Run an outbox; the keys of `outlets` are addresses of stdout://, whose outlets are replaced."""
+    """Run an outbox, by default with a file at `path`.
+
+    The keys of `outlets` are addresses of stdout://, whose outlets are replaced.
+    """
     metrics = Metrics()
-    file = QueueFile(path, most_bytes)
+    file = QueueFile(path, most_bytes) if file is None else file
     addresses = parse_outlets(";".join(outlets), {"stdout": Form("stdout://")})
     opened = [OpenOutlet(address, one, held) for address, one in zip(addresses, outlets.values(), strict=True)]
     outbox = OutletOutbox(file, opened, metrics.outlets, claims=claims)

@@ -47,11 +47,9 @@ async def test_rows_that_are_known_are_not_read_again(tmp_path: Path) -> None:
     await file.append([queued("other", event(5000))])
     rows = await file.waiting("desk", 0, 3000)
     known = {row.id for row in rows[::2]}
-    found, last = await file.waiting_but("desk", 0, 3000, known)
-    assert found == rows[1::2]
-    assert last == rows[-1].id
-    assert await file.waiting_but("desk", rows[9].id, 10, {row.id for row in rows}) == ([], rows[19].id)
-    assert await file.waiting_but("desk", rows[-1].id, 10, ()) == ([], None)
+    assert await file.waiting_but("desk", 0, 3000, known) == (rows[1::2], rows[-1].id, False)
+    assert await file.waiting_but("desk", rows[9].id, 10, {row.id for row in rows}) == ([], rows[19].id, True)
+    assert await file.waiting_but("desk", rows[-1].id, 10, ()) == ([], None, False)
     await file.close()
 
 

@@ -64,7 +64,9 @@ def test_an_alert_of_the_service_is_listed(window: Tab, small_service: Service) 
     page = window.open()
     expect(page.locator("#latest")).to_be_visible()
     rule = {"asset": "btcusdt", "kind": "spread", "above": 0.000001, "cooldown": 3600}
-    answer = call("POST", f"{small_service.url}/alerts", body=json.dumps(rule).encode())
+    answer = call(
+        "POST", f"{small_service.url}/alerts", {"Content-Type": "application/json"}, json.dumps(rule).encode()
+    )
     expect(page.locator("#latest summary")).to_have_text("Latest 1 new")
     page.focus("#latest summary")
     page.keyboard.press("Enter")

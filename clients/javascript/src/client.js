@@ -70,7 +70,7 @@ export class Client {
   /** @returns {Promise<models.AlertRuleList>} */
   alertRules = () => this.get(["alerts"]);
   /** @param {NewRule} rule @returns {Promise<models.AlertRule>} */
-  addAlertRule = (rule) => this.send("POST", ["alerts"], {}, { body: rule, isRepeatable: false });
+  addAlertRule = (rule) => this.send("POST", ["alerts"], {}, { body: rule });
   /** @param {string} id @returns {Promise<models.AlertRuleDeleted>} */
   deleteAlertRule = (id) => this.send("DELETE", ["alerts", id], {}, { isRepeatable: false });
   /** @param {string} asset @param {{ hours?: number, limit?: number }} [query] @returns {Promise<models.FiredAlerts>} */

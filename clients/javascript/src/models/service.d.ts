@@ -88,7 +88,7 @@ export interface Readiness {
   jobs_behind_seconds: Record<string, number>;
   /** Of a kafka:// log of trades, those that this process reads */
   partitions: Array<Partition>;
-  /** Those that this process may send to, by name: `ok`, or why it is away or has ended */
+  /** Those that this process may send to, by name: `ok`, or why it is away or has ended. In the role `api`, those that the other processes on its Redis send to */
   outlets: Record<string, string>;
   invented_market: boolean;
 }

@@ -38,8 +38,8 @@ def add_alert_rule(
 ) -> Request[AlertRule]:
     """Add a rule and return it with its id; `docs/alerts.md` has the meaning of the fields for each kind.
 
-    Needs an API key where the service has keys. It is not sent again after a lost connection, because the service may
-    have added the rule: look at `alert_rules`. Raises BadRequest for fields that do not fit, Conflict at the limit.
+    A rule with the same fields that is there already is returned instead, so the call can be repeated. Needs an API key
+    where the service has keys. Raises BadRequest for fields that do not fit, Conflict at the limit.
     """
     fields = {
         "asset": asset,
@@ -55,7 +55,7 @@ def add_alert_rule(
         "outlet": outlet,
     }
     body = msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
-    return Request("POST", path("alerts"), _rule, headers=_JSON, body=body, repeatable=False)
+    return Request("POST", path("alerts"), _rule, headers=_JSON, body=body)
 
 
 def delete_alert_rule(rule_id: str) -> Request[None]:

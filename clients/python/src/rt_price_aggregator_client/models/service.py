@@ -138,7 +138,10 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     partitions: list[Partition]
     """Of a kafka:// log of trades, those that this process reads."""
     outlets: dict[str, str]
-    """Those that this process may send to, by name: `ok`, or why it is away or has ended."""
+    """Those that this process may send to, by name: `ok`, or why it is away or has ended.
+
+    In the role `api`, those that the other processes on its Redis send to.
+    """
     invented_market: bool
 
 

@@ -1,0 +1,64 @@
+"""What is on a command line is in the list of processes: a token there is refused, and other secrets are told aloud."""
+
+import pytest
+
+from aggregator.cli.command import start
+from aggregator.cli.main import main
+from aggregator.settings.loader import SettingsError, load
+
+TOKEN = "hunter2hunter2"  # noqa: S105  # of this test
+SHOWN = [
+    f"https://hooks.example/x?token={TOKEN}",
+    f"https://hooks.example/services/T01/{TOKEN}?topics=alerts",
+    f"https://hooks.example/{'x' * 24}",
+    f"stdout://?name=a;https://hooks.example/x?{TOKEN}",
+]
+
+
+@pytest.mark.parametrize("outlets", SHOWN)
+def test_a_token_on_the_command_line_is_refused(outlets: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has no part of it, and names the variable, in which it is allowed."""
+    with pytest.raises(SettingsError, match="Set the variable AGGREGATOR_OUTLETS instead") as error:
+        load({"outlets": outlets})
+    assert TOKEN not in str(error.value)
+    monkeypatch.setenv("AGGREGATOR_OUTLETS", outlets)
+    assert len(load({}).outlet_addresses) >= 1
+
+
+@pytest.mark.parametrize(
+    "outlets",
+    [
+        "https://hooks.example/prices?topics=alerts&name=desk",
+        "kafka://broker:9092/market-events-2026-11",
+        "sqs://prices-of-2026-11?region=eu-west-1",
+    ],
+)
+def test_an_address_without_a_token_is_taken(outlets: str) -> None:
+    """Names of topics and queues are no tokens."""
+    assert len(load({"outlets": outlets}).outlet_addresses) == 1
+
+
+def test_a_literal_secret_is_refused_without_showing_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message says where the secret belongs."""
+    assert main(["serve", "--outlets", f"https://hooks.example/x?secret={TOKEN}"]) == 2
+    said = capsys.readouterr().err
+    assert TOKEN not in said
+    assert "secret of a webhook must be env:NAME or file:PATH" in said
+
+
+def test_an_unknown_flag_is_refused_without_its_address(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt flag may have an address with a secret."""
+    with pytest.raises(SystemExit):
+        main(["serve", "--outletz", f"https://hooks.example/{TOKEN}"])
+    said = capsys.readouterr().err
+    assert TOKEN not in said
+    assert "--outletz" in said
+
+
+def test_a_secret_on_the_command_line_is_told_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the name of the flag, without the value."""
+    start({"api_keys": TOKEN, "port": "0"})
+    said = capsys.readouterr().err
+    assert "secrets_on_command_line" in said
+    assert "--api-keys" in said
+    assert TOKEN not in said
