@@ -22,8 +22,22 @@ bucket_options() { # STAGE
     -backend-config=encrypt=true -backend-config=use_lockfile=true "-backend-config=use_path_style=${STATE_PATH_STYLE:-false}"
 }
 
-# Print the state of a stage; nothing if there is none. A folder without providers, because it starts at once.
+# States that this run has read: each reading starts Terraform twice. An apply or a destroy forgets that of its stage.
+READ_STATES=$(mktemp -d)
+trap 'rm -rf "$READ_STATES"' EXIT
+
+# Print the state of a stage; nothing if there is none.
 state_of() { # STAGE
+  local kept=$READ_STATES/$1
+  if [ ! -e "$kept" ]; then
+    read_state "$1" >"$kept.new" || return
+    mv "$kept.new" "$kept"
+  fi
+  cat "$kept"
+}
+
+# A folder without providers, because it starts at once.
+read_state() { # STAGE
   local look options
   look=$(mktemp -d)
   printf 'terraform {\n  backend "s3" {}\n}\n' >"$look/main.tf"
@@ -69,6 +83,7 @@ check_stage() {
 stage() { # STAGE, a command of Terraform
   local name=$1
   shift
+  case $1 in apply | destroy) rm -f "$READ_STATES/$name" ;; esac
   terraform -chdir="$(folder_of "$name")" "$@"
 }
 

@@ -5,11 +5,13 @@ module "network" {
   deployment      = local.deployment
   allowed_cidrs   = var.allowed_cidrs
   certificate_arn = var.certificate_arn
+  endpoint_zones  = var.endpoint_zones
   flow_role_arn   = module.identity.flow_role_arn
   gateway         = module.names.gateway
   interfaces      = module.names.interfaces
   log_group_arns  = module.monitoring.log_group_arns
   nat_gateways    = var.nat_gateways
+  session_manager = var.session_manager
   vpc_cidr        = var.vpc_cidr
 }
 

@@ -8,6 +8,7 @@ module "names" {
   account     = local.account
   partition   = data.aws_partition.current.partition
   trade_feeds = local.trade_feeds
+  kafka_log   = local.kafka_log
   streaming   = var.streaming
   processors  = var.processors
   fanout      = var.fanout
@@ -25,6 +26,7 @@ locals {
     name               = local.name
     names              = module.names.name
     arns               = module.names.arn
+    lag                = module.names.lag
     region             = var.region
     account            = local.account
     partition          = data.aws_partition.current.partition
@@ -79,7 +81,6 @@ module "lake" {
 module "processors" {
   source     = "./modules/processors"
   count      = local.processing && local.running && !var.staged ? 1 : 0
-  names      = module.names.name
   settings   = var.processors
   platform   = local.platform
   depends_on = [module.streaming, module.fanout, module.lake, module.network, module.identity]

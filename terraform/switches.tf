@@ -1,5 +1,10 @@
 # Variables that need each other. Nothing here needs a provider, so that a test can plan this file and the variables alone.
 
+locals {
+  trades_log = lookup(var.settings, "TRADES_LOG", "")
+  kafka_log  = startswith(local.trades_log, "kafka://")
+}
+
 output "switches" {
   description = "The trade stream's variables, for terraform/stages."
   value       = { streaming = var.streaming, processors = var.processors, fanout = var.fanout, lake = var.lake, staged = var.staged }
@@ -10,8 +15,13 @@ output "switches" {
   }
 
   precondition {
-    condition     = var.processors == null || try(var.processors.max <= var.streaming.shards, true)
+    condition     = var.processors == null || local.kafka_log || try(var.processors.max <= var.streaming.shards, true)
     error_message = "Processors beyond the number of shards have nothing to do: processors.max must not be above streaming.shards."
+  }
+
+  precondition {
+    condition     = !local.kafka_log || try(var.streaming.msk_serverless, false) && can(regex("^kafka://[^/?#]+/trades([?]|$)", local.trades_log)) && !strcontains(local.trades_log, "group=")
+    error_message = "TRADES_LOG: kafka:// is MSK's topic `trades` with the group `aggregator`: set streaming = { msk_serverless = true }. Network, rights, scaling and alarms know no other."
   }
 
   precondition {

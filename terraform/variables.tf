@@ -219,6 +219,23 @@ variable "nat_gateways" {
   }
 }
 
+variable "endpoint_zones" {
+  description = "Zones of the interface endpoints, which cost by the hour and zone. running: both for what a running process calls, the first for starts and sessions; each_zone: both for all; one: the first for all."
+  type        = string
+  default     = "running"
+
+  validation {
+    condition     = contains(["running", "each_zone", "one"], var.endpoint_zones)
+    error_message = "endpoint_zones: running, each_zone or one."
+  }
+}
+
+variable "session_manager" {
+  description = "Reach machines, Prometheus and Grafana through Session Manager, which needs an endpoint. Without it nothing reaches them."
+  type        = bool
+  default     = true
+}
+
 variable "allowed_cidrs" {
   description = "Networks that may reach the load balancer."
   type        = list(string)

@@ -129,3 +129,32 @@ def test_all_go_in_the_reverse_order_and_again_is_nothing(stages: Stages) -> Non
     assert done.stdout.count(" is not there") == 4
     gone = ["processors", "analytics", "data-streaming", "foundation"]
     assert stages.calls.read_text().splitlines() == [f"{stage} destroy -auto-approve" for stage in gone]
+
+
+def test_a_state_is_read_once_until_its_stage_changes(tmp_path: Path) -> None:
+    """A run reads each state once, and again after an apply or a destroy; a reading that failed is not kept."""
+    script = f"""
+        set -euo pipefail
+        . "{ROOT}/scripts/stages.sh"
+        cd "{tmp_path}"
+        read_state() {{ echo "$1" >>reads; cat "$1.json"; }}
+        terraform() {{ :; }}
+        is_up foundation || echo "not readable"
+        echo '{{"resources": [{{"mode": "managed"}}]}}' >foundation.json
+        is_up foundation
+        is_up foundation
+        stage foundation init
+        is_up foundation
+        stage foundation apply -auto-approve
+        is_up foundation
+        echo "$READ_STATES"
+    """
+    command = ["bash", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 1  # a state that cannot be read ends the run
+    assert "cannot read the state of foundation" in done.stderr
+    command[-1] = script.replace('is_up foundation || echo "not readable"', "state_of foundation || true")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "reads").read_text().split() == ["foundation"] * 4  # one and one that fail, then two
+    assert not Path(done.stdout.strip()).exists()

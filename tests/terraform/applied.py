@@ -29,17 +29,30 @@ MADE_AGAIN = {"aws_instance": [["associate_public_ip_address"]], "aws_volume_att
 HANGS_ON_MACHINES = {"aws_route53_record"}
 
 
-def certificate(aws: str) -> str:
-    """Return a certificate in moto, so that the HTTPS listener is created too."""
-    acm = boto3.client(
-        "acm",
+def client(service: str, aws: str) -> Any:
+    """Return a client of moto."""
+    return boto3.client(
+        service,
         "eu-west-1",
         endpoint_url=aws,
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106  # moto accepts any
     )
-    arn: str = acm.request_certificate(DomainName="prices.example.com")["CertificateArn"]
+
+
+def certificate(aws: str) -> str:
+    """Return a certificate in moto, so that the HTTPS listener is created too."""
+    arn: str = client("acm", aws).request_certificate(DomainName="prices.example.com")["CertificateArn"]
     return arn
+
+
+def zones_of_interfaces(aws: str) -> dict[str, int]:
+    """Return the number of zones of each interface endpoint, which no plan knows."""
+    return {
+        one["ServiceName"].removeprefix("com.amazonaws.eu-west-1."): len(one["SubnetIds"])
+        for one in client("ec2", aws).describe_vpc_endpoints()["VpcEndpoints"]
+        if one["VpcEndpointType"] == "Interface"
+    }
 
 
 def unexplained(plan: Plan) -> dict[str, Any]:
@@ -66,8 +79,11 @@ def test_it_applies_changes_nothing_the_second_time_and_goes(tmp_path: Path) -> 
         variables = EVERYTHING | {"certificate_arn": certificate(aws)}
         made = terraform.plan(variables)
         terraform.apply()
+        zones = zones_of_interfaces(aws)
         again = terraform.plan(variables)
         left = terraform.destroy()
     assert len(made.resources) > 150
     assert unexplained(again) == {}
     assert left == []
+    running, starting = ("logs", "kinesis-streams", "sqs"), ("ecr.api", "ecr.dkr", "ssm", "ssmmessages")
+    assert zones == dict.fromkeys(running, 2) | dict.fromkeys(starting, 1)

@@ -113,7 +113,7 @@ def redrive(receives: int) -> Edit:
 
 ROLE, ALARM, RULE = "aws_iam_role_policy", "aws_cloudwatch_metric_alarm", "aws_vpc_security_group_ingress_rule"
 API, PROCESSOR = 'machine["api"]', 'machine["processor"]'
-FANOUT, LAKE = "module.fanout[0]", "module.lake[0]"
+FANOUT, LAKE, PROCESSORS = "module.fanout[0]", "module.lake[0]", "module.processors[0]"
 TABLE = "arn:aws:dynamodb:eu-west-1:210987654321:table/prices-production-prices"
 ALARMS = (
     *(f'module.streaming[0].stream["{of}"]' for of in ("iterator-old", "reads-throttled", "writes-refused")),
@@ -178,6 +178,11 @@ MISTAKES: dict[Rule, list[Broken]] = {
     ],
     stream.test_what_a_reader_cannot_process_is_set_aside: [
         ("aws_sqs_queue", redrive(50), f"{FANOUT}.events"),
+    ],
+    stream.test_processors_scale_by_the_lag_of_their_log: [
+        (ALARM, put(namespace="AWS/Kafka"), f"{PROCESSORS}.behind"),
+        (ALARM, put(threshold=10), f"{PROCESSORS}.behind"),
+        (ALARM, put(treat_missing_data="notBreaching"), f"{PROCESSORS}.quiet"),
     ],
     stream.test_tables_are_as_the_service_wants_them_and_safe: [
         ("aws_dynamodb_table", inside("point_in_time_recovery", enabled=False), f'{FANOUT}.main["trades"]'),

@@ -10,6 +10,7 @@ from aggregator.archive.datasets import DATASETS
 from aggregator.archive.layout import FileName
 from aggregator.stores.events import dynamodb_items as events
 from aggregator.stores.trades import dynamodb_items as trades
+from aggregator.trades.event_log.kafka.address import parse_kafka_url
 from aggregator.trades.event_log.kinesis.address import parse_kinesis_url
 from scripts.athena_columns import TYPES
 from tests.parts.process import ROOT
@@ -174,6 +175,37 @@ def test_processors_are_private_and_read_the_stream(plan: Plan) -> None:
     into = [name for name in plan.of("aws_vpc_security_group_ingress_rule") if name.endswith('-processor"]')]
     assert into == ['inside["monitoring-processor"]']
     assert plan.outputs["stream"]["value"]["stream"] == address.stream
+
+
+def test_processors_scale_by_the_lag_of_their_log(plan: Plan) -> None:
+    """Processors grow at ten seconds of lag and shrink below one, as Kinesis or MSK measures it; a minute alarms."""
+    log = setting(plan, "processor", "TRADES_LOG")
+    if log.startswith("kafka://"):
+        address = parse_kafka_url(log)
+        second, namespace, metric = 1, "AWS/Kafka", "EstimatedMaxTimeLag"  # in seconds
+        cluster = plan.one("aws_msk_serverless_cluster")["cluster_name"]
+        dimensions = {"Cluster Name": cluster, "Consumer Group": address.group, "Topic": address.topic}
+        assert of_machine(plan, "processor", "UseTheTopic")["Resource"][0].endswith(f"/{address.topic}")
+        assert of_machine(plan, "processor", "ShareTheTopic")["Resource"][0].endswith(f"/{address.group}")
+    else:
+        second, namespace, metric = 1000, "AWS/Kinesis", "GetRecords.IteratorAgeMilliseconds"  # in milliseconds
+        dimensions = {"StreamName": parse_kinesis_url(log).stream}
+    alarms = plan.of("aws_cloudwatch_metric_alarm")
+    behind, quiet = alarms["module.processors[0].behind"], alarms["module.processors[0].quiet"]
+    assert (behind["namespace"], behind["metric_name"], behind["dimensions"]) == (namespace, metric, dimensions)
+    assert (behind["threshold"], behind["evaluation_periods"]) == (10 * second, 3)
+    queries = {one["id"]: one for one in quiet["metric_query"]}
+    (age,) = queries["age"]["metric"]
+    assert (age["namespace"], age["metric_name"], age["dimensions"]) == (namespace, metric, dimensions)
+    assert queries["busy"]["expression"] == f"IF(FILL(age, 999999) < {second} AND cpu < 30, 0, 1)"
+    assert quiet["treat_missing_data"] == "breaching"
+    assert set(dimensions.values()) <= alarmed(plan, metric)
+    (waiting,) = [
+        one
+        for name, one in alarms.items()
+        if one["metric_name"] == metric and one["dimensions"] == dimensions and name != "module.processors[0].behind"
+    ]
+    assert (waiting["threshold"], waiting["evaluation_periods"]) == (60 * second, 5)
 
 
 def test_tables_of_athena_are_the_archive_s(plan: Plan) -> None:

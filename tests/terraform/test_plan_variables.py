@@ -9,9 +9,18 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.parts.terraform import FOLDER, Terraform, missing
+from tests.terraform import test_plan_stream as stream
 from tests.terraform.conftest import EVERYTHING
 
 pytestmark = pytest.mark.real
+
+KAFKA = {
+    "streaming": {"shards": 1, "msk_serverless": True},
+    "settings": {
+        "TRADES_LOG": "kafka://boot-1a2b.c1.kafka-serverless.eu-west-1.amazonaws.com:9098/trades?security=tls",
+        "KAFKA_SASL": "AWS_MSK_IAM",
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +116,30 @@ def test_parts_of_the_stream_need_each_other(refused: str) -> None:
     """Processors and Firehose without a stream are an error."""
     assert "Processors read a stream and write to tables" in refused
     assert "Firehose reads the stream" in refused
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"streaming": {}},
+        {"settings": {"TRADES_LOG": "kafka://b-1.example.com:9098/other?security=tls"}},
+        {"settings": {"TRADES_LOG": "kafka://b-1.example.com:9098/trades?security=tls&group=mine"}},
+    ],
+    ids=["no-msk", "topic", "group"],
+)
+def test_kafka_as_the_log_is_msk(
+    refused_by_variables: Callable[[Mapping[str, object]], str], wrong: Mapping[str, object]
+) -> None:
+    """A log on Kafka is refused without MSK, on another topic, and for another group: roles have no right on these."""
+    assert "kafka:// is MSK's topic" in refused_by_variables({**EVERYTHING, **KAFKA, **wrong})
+
+
+@pytest.mark.long
+def test_with_msk_as_the_log_processors_scale_by_its_lag(terraform: Terraform) -> None:
+    """A plan with the topic as the log scales and alarms by MSK's lag, and allows more processors than shards."""
+    plan = terraform.plan(EVERYTHING | KAFKA)
+    stream.test_processors_scale_by_the_lag_of_their_log(plan)
+    assert plan.of("aws_autoscaling_group")['module.processors[0].main["processor"]']["max_size"] == 6
 
 
 def test_it_is_formatted(terraform: Terraform) -> None:

@@ -139,8 +139,25 @@ def test_settings_that_make_no_sense_stop_the_start(machine: Machine, held: str)
     assert old.read_text(encoding="utf-8") == "AGGREGATOR_ROLE=api\n"
 
 
+@pytest.mark.parametrize(("before", "code"), [("AGGREGATOR_ROLE=api\n", 0), (None, 255)])
+def test_a_container_starts_again_while_ssm_cannot_be_reached(machine: Machine, before: str | None, code: int) -> None:
+    """A start keeps the settings of the last one while no endpoint of SSM answers; the first start needs SSM."""
+    file = machine.run_folder / "aggregator.env"
+    if before:
+        file.write_text(before, encoding="utf-8")
+    machine.program("aws", 'echo "Connect timeout on endpoint URL: https://ssm.eu-west-1.amazonaws.com/" >&2; exit 255')
+    made = machine.run("settings", "aggregator", SETTINGS_PATH="/prices/api", PREFIX="AGGREGATOR_")
+    assert made.returncode == code
+    assert "Connect timeout" in made.stderr
+    if before:
+        assert "settings: SSM cannot be reached; the settings of the last start stay" in made.stderr
+        assert [one.name for one in machine.run_folder.iterdir()] == [file.name]
+        assert file.read_text(encoding="utf-8") == before
+
+
 def test_settings_without_rights_stop_the_start(machine: Machine) -> None:
-    """Without the right to read settings, the start stops with AWS' message."""
+    """Without the right to read settings, the start stops with AWS' message, also after a start that had it."""
+    (machine.run_folder / "aggregator.env").write_text("AGGREGATOR_ROLE=api\n", encoding="utf-8")
     machine.program("aws", "echo AccessDeniedException >&2; exit 254")
     made = machine.run("settings", "aggregator", SETTINGS_PATH="/prices/api", PREFIX="AGGREGATOR_")
     assert made.returncode == 254

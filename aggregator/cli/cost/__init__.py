@@ -90,7 +90,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--retention", type=_duration, default=2 * _DAY, help="of the hot store; default: 48h")
     add("--archive-kept", type=_duration, default=30 * _DAY, help="how long the sum pays for files; default: 30d")
     add("--delivered", type=share, default=0.01, help="share of trades with an event in a queue; default: 0.01")
-    add("--endpoints", type=_number(0, 100, "a number"), default=14.0, help="interfaces times zones; default: 14")
+    add("--endpoints", type=_number(0, 100, "a number"), default=10.0, help="interfaces times zones; default: 10")
     add("--log", choices=["kinesis", "none"], default="kinesis", help="none: trades come over HTTP; default: kinesis")
     add("--alarms", type=_number(0, 1000, "a number"), default=20.0, help="CloudWatch alarms; default: 20")
     add("--shape", choices=[*SHAPES, _ALL], default=_ALL, help="the hot store; archive: SQLite; default: all")

@@ -30,8 +30,24 @@ locals {
     results = "arn:${var.partition}:s3:::${local.name.results}"
     # MSK puts an unknown part behind the cluster's name.
     kafka       = "${local.place.kafka}:cluster/${var.name}/*"
-    kafka_topic = "${local.place.kafka}:topic/${var.name}/*/trades"
-    kafka_group = "${local.place.kafka}:group/${var.name}/*/aggregator"
+    kafka_topic = "${local.place.kafka}:topic/${var.name}/*/${local.topic}"
+    kafka_group = "${local.place.kafka}:group/${var.name}/*/${local.group}"
+  }
+
+  # The topic and the consumer group of the service. Its roles have no right on others.
+  topic = "trades"
+  group = "aggregator"
+  # Age of the oldest unread trade, as the log's own service measures it; `second` is a second in the unit of the metric.
+  lag = var.kafka_log ? {
+    namespace  = "AWS/Kafka"
+    metric     = "EstimatedMaxTimeLag"
+    dimensions = tomap({ "Cluster Name" = var.name, "Consumer Group" = local.group, "Topic" = local.topic })
+    second     = 1
+    } : {
+    namespace  = "AWS/Kinesis"
+    metric     = "GetRecords.IteratorAgeMilliseconds"
+    dimensions = tomap({ "StreamName" = local.name.stream })
+    second     = 1000
   }
 
   streams = var.streaming != null

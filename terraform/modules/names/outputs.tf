@@ -18,6 +18,11 @@ output "statements" {
   value       = local.statements
 }
 
+output "lag" {
+  description = "Metric of the age of the oldest unread trade."
+  value       = local.lag
+}
+
 output "interfaces" {
   description = "Services that need an interface endpoint."
   value       = local.interfaces

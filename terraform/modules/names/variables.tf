@@ -24,6 +24,12 @@ variable "trade_feeds" {
   default     = false
 }
 
+variable "kafka_log" {
+  description = "Whether the log of trades is MSK's topic (TRADES_LOG), not Kinesis."
+  type        = bool
+  default     = false
+}
+
 variable "streaming" {
   description = "As the variable of the deployment; null: off."
   type        = any

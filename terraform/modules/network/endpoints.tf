@@ -1,20 +1,30 @@
 # AWS' services by private addresses. Gateways cost nothing. Each interface costs by the hour and zone, so there are only those
 # in use. Without NAT the machines reach nothing else.
 
+# Private DNS answers in the whole network, so a machine uses an endpoint of the other zone, for 0.01 dollars per GB.
 locals {
-  interfaces = toset(concat(
-    ["ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages"],
-    var.interfaces,
-    var.deployment.monitored && var.nat_gateways == "none" ? ["ec2"] : [], # Prometheus finds the machines through it
-  ))
+  # Called by a running process: the agent's log and figures, the stream, the queue.
+  running = concat(["logs"], var.interfaces)
+  # Called when a machine or a task starts, or by a person. A container that starts again on its machine has its image, and
+  # its settings from the last start (files/settings.sh).
+  starting = concat(
+    ["ecr.api", "ecr.dkr", "ssm"],
+    var.session_manager ? ["ssmmessages"] : [],
+    var.deployment.monitored && var.nat_gateways == "none" ? ["ec2"] : [], # Prometheus, in the first zone, finds the machines
+  )
+  in_both    = { running = local.running, each_zone = concat(local.running, local.starting), one = [] }[var.endpoint_zones]
+  interfaces = toset(concat(local.running, local.starting))
 }
 
 resource "aws_vpc_endpoint" "interface" {
-  for_each            = local.interfaces
-  vpc_id              = aws_vpc.main.id
-  service_name        = "com.amazonaws.${var.deployment.region}.${each.key}"
-  vpc_endpoint_type   = "Interface"
-  subnet_ids          = [for zone in var.deployment.zones : aws_subnet.private[zone].id]
+  for_each          = local.interfaces
+  vpc_id            = aws_vpc.main.id
+  service_name      = "com.amazonaws.${var.deployment.region}.${each.key}"
+  vpc_endpoint_type = "Interface"
+  subnet_ids = [
+    for zone in var.deployment.zones : aws_subnet.private[zone].id
+    if zone == var.deployment.zones[0] || contains(local.in_both, each.key)
+  ]
   security_group_ids  = [aws_security_group.main["endpoints"].id]
   private_dns_enabled = true
   policy              = data.aws_iam_policy_document.own_account.json

@@ -28,6 +28,11 @@ variable "certificate_arn" {
   type        = string
 }
 
+variable "endpoint_zones" {
+  description = "As the variable of the deployment."
+  type        = string
+}
+
 variable "flow_role_arn" {
   description = "Role that writes the log of refused connections."
   type        = string
@@ -51,6 +56,11 @@ variable "log_group_arns" {
 variable "nat_gateways" {
   description = "As the variable of the deployment."
   type        = string
+}
+
+variable "session_manager" {
+  description = "As the variable of the deployment."
+  type        = bool
 }
 
 variable "vpc_cidr" {

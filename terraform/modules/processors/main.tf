@@ -1,6 +1,6 @@
 # Processes that read the stream, keep trades and events, and publish them. They share the shards, so any number works, up to
-# the number of shards. They run on machines of an Auto Scaling group, or on Fargate. Both scale by the age of the oldest
-# unread record, which Kinesis measures.
+# the number of shards or partitions. They run on machines of an Auto Scaling group, or on Fargate. Both scale by the age of the
+# oldest unread trade, which Kinesis or MSK measures.
 
 terraform {
   required_version = ">= 1.6"
@@ -17,6 +17,7 @@ locals {
   machines = var.settings.runs_on == "ec2" ? { processor = var.platform.template } : {}
   tasks    = var.settings.runs_on == "fargate" ? { processor = var.platform.image } : {}
   steps    = { up = 1, down = -1 }
+  lag      = var.platform.lag
   policies = var.settings.runs_on == "ec2" ? {
     for direction, policy in aws_autoscaling_policy.lag : direction => policy.arn
     } : {
@@ -32,12 +33,12 @@ locals {
 resource "aws_cloudwatch_metric_alarm" "behind" {
   alarm_name          = "${var.platform.name}-processor-scale-up"
   alarm_description   = "The oldest unread trade is ten seconds old."
-  namespace           = "AWS/Kinesis"
-  metric_name         = "GetRecords.IteratorAgeMilliseconds"
-  dimensions          = { StreamName = var.names.stream }
+  namespace           = local.lag.namespace
+  metric_name         = local.lag.metric
+  dimensions          = local.lag.dimensions
   statistic           = "Maximum"
   comparison_operator = "GreaterThanThreshold"
-  threshold           = 10000
+  threshold           = 10 * local.lag.second
   period              = 60
   evaluation_periods  = 3
   treat_missing_data  = "notBreaching"
@@ -56,7 +57,7 @@ resource "aws_cloudwatch_metric_alarm" "quiet" {
   metric_query {
     id          = "busy"
     label       = "0 when there is nothing to do for one processor less"
-    expression  = "IF(FILL(age, 999999) < 1000 AND cpu < 30, 0, 1)"
+    expression  = "IF(FILL(age, 999999) < ${local.lag.second} AND cpu < 30, 0, 1)"
     return_data = true
   }
 
@@ -64,9 +65,9 @@ resource "aws_cloudwatch_metric_alarm" "quiet" {
     id = "age"
 
     metric {
-      namespace   = "AWS/Kinesis"
-      metric_name = "GetRecords.IteratorAgeMilliseconds"
-      dimensions  = { StreamName = var.names.stream }
+      namespace   = local.lag.namespace
+      metric_name = local.lag.metric
+      dimensions  = local.lag.dimensions
       stat        = "Maximum"
       period      = 60
     }

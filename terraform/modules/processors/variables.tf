@@ -1,8 +1,3 @@
-variable "names" {
-  description = "Output `name` of the module names."
-  type        = object({ stream = string })
-}
-
 variable "settings" {
   description = "The variable `processors` of the deployment."
   type = object({
@@ -35,6 +30,7 @@ variable "platform" {
     port               = number
     settings           = map(string)
     tags               = map(string)
+    lag                = object({ namespace = string, metric = string, dimensions = map(string), second = number })
     template           = object({ id = string, version = string })
   })
 }

@@ -136,6 +136,24 @@ resource "aws_vpc_security_group_egress_rule" "kafka" {
   to_port                      = 9098
 }
 
+# MSK publishes no lag of a group that has never committed an offset, or that is between two assignments.
+resource "aws_cloudwatch_metric_alarm" "kafka" {
+  count               = var.platform.lag.namespace == "AWS/Kafka" ? 1 : 0
+  alarm_name          = "${var.platform.name}-kafka-lag"
+  alarm_description   = "Trades wait a minute in the topic: too few processors, or they fail."
+  namespace           = var.platform.lag.namespace
+  metric_name         = var.platform.lag.metric
+  dimensions          = var.platform.lag.dimensions
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 60 * var.platform.lag.second
+  period              = 60
+  evaluation_periods  = 5
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.platform.alarm_topic_arn]
+  ok_actions          = [var.platform.alarm_topic_arn]
+}
+
 data "aws_msk_bootstrap_brokers" "main" {
   count       = length(aws_msk_serverless_cluster.main)
   cluster_arn = aws_msk_serverless_cluster.main[0].arn

@@ -23,5 +23,6 @@ variable "platform" {
     vpc_id          = string
     subnet_ids      = list(string)
     kafka_clients   = map(string)
+    lag             = object({ namespace = string, metric = string, dimensions = map(string), second = number })
   })
 }

@@ -69,7 +69,6 @@ data "terraform_remote_state" "data_streaming" {
 
 module "processors" {
   source   = "../../modules/processors"
-  names    = { stream = data.terraform_remote_state.data_streaming.outputs.stream }
   settings = local.switches.processors
   platform = local.platform
 }
