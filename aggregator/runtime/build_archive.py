@@ -1,115 +1,11 @@
-"""The archive of a process: the file of marks, the stores that mark, and the archiver."""
+"""The archive of a process: opened before the stores, run once they are open."""
 
-from functools import partial
-from math import inf
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from aggregator.archive.address import parse_archive_url
-from aggregator.archive.archiver import Archiver, Channel
-from aggregator.archive.backfill import BACKFILLED_SECONDS
-from aggregator.archive.datasets import ANOMALIES, FEATURES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
-from aggregator.archive.duck import connect
-from aggregator.archive.layout import HOUR
-from aggregator.archive.marked_sinks import MarkedEvents, MarkedPrices
-from aggregator.archive.marked_trades import MarkedTrades
-from aggregator.archive.marker import Marker
 from aggregator.archive.marks import Marks
-from aggregator.archive.sources import StoredEvents, StoredPrices, StoredTrades, line_reader
-from aggregator.archive.storages import open_storage
-from aggregator.ports import History, Sink
+from aggregator.runtime.archiving import Archiving
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
-from aggregator.trades.ports import EventStore, TradeStore
-
-if TYPE_CHECKING:
-    from aggregator.stores.trades.dead_letters import TradeDeadLetters
-
-
-class Archiving:
-    """The open file of marks of a process, and the channels that its stores get."""
-
-    def __init__(self, process: Process, marks: Marks) -> None:
-        self._process = process
-        self._marks = marks
-        self._trades = self._marker(TRADES)
-        self._channels: list[Channel] = []
-        self.archiver: Archiver | None = None
-        self.letters: TradeDeadLetters | None = None
-        """The dead letters of trades of this process."""
-
-    @property
-    def name(self) -> str:
-        """The name of this process's archiver, the same after a restart."""
-        return self._marks.name
-
-    def keep_trades_from(self) -> float:
-        """Return the time from which the store of trades must keep them, in unix seconds."""
-        return self._trades.oldest if self._trades.is_backfilled else -inf
-
-    def trades(self, store: TradeStore) -> TradeStore:
-        """Return the store, such that what it stores is archived."""
-        marked = MarkedTrades(store, self._trades)
-        self._channels.append(Channel(StoredTrades(marked, line_reader(store)), self._trades))
-        return marked
-
-    def prices(self, history: History) -> Sink:
-        """Return a sink of prices in front of the history, such that they are archived."""
-        marker = self._marker(PRICES)
-        self._channels.append(Channel(StoredPrices(history), marker, BACKFILLED_SECONDS))
-        return MarkedPrices(history, marker)
-
-    def events(self, store: EventStore) -> EventStore:
-        """Return the store, such that its anomalies, signals and sentiment are archived."""
-        datasets = (ANOMALIES, SIGNALS, SENTIMENT)
-        markers: dict[str, Marker] = {one.name: Marker(self._marks, one, HOUR) for one in datasets}
-        marked = MarkedEvents(store, markers)
-        for marker in markers.values():
-            self._channels.append(Channel(StoredEvents(marked, marker.dataset), marker, BACKFILLED_SECONDS))
-        return marked
-
-    def features(self, file: EventStore) -> EventStore:
-        """Return the store of features, such that they are archived."""
-        marker = Marker(self._marks, FEATURES, HOUR)
-        marked = MarkedEvents(file, {FEATURES.name: marker})
-        self._channels.append(Channel(StoredEvents(marked, FEATURES), marker, BACKFILLED_SECONDS))
-        return marked
-
-    @property
-    def marks_path(self) -> Path:
-        """The file of marks of this process."""
-        return self._marks.path
-
-    def _marker(self, dataset: Dataset) -> Marker:
-        return Marker(self._marks, dataset, self._process.settings.archive_flush)
-
-    def problem(self) -> str:
-        """Return why events are not archived in time; an empty text while they are."""
-        return "" if self.archiver is None else self.archiver.problem
-
-    async def run(self) -> None:
-        """Start the archiver; the process stops and flushes it before it closes its stores."""
-        process = self._process
-        address = parse_archive_url(process.settings.archive_url)
-        storage = open_storage(address, self._marks.path.with_name(f"{self._marks.path.name}.tmp"))
-        self.archiver = Archiver(
-            storage,
-            partial(connect, address, temporary=self._marks.path.with_name(f"{self._marks.path.name}.duckdb")),
-            self._channels,
-            process.metrics.archive,
-            process.clock.now,
-            list(process.catalog.assets),
-        )
-        if process.outlets is not None:
-            process.outlets.archive_letters(self.archiver)
-        if self.letters is not None:
-            self.letters.archive = self.archiver
-        process.stack.push_async_callback(self.archiver.close)
-        process.stack.push_async_callback(self.archiver.flush)
-        process.metrics.before_text(self.archiver.report)
-        await process.keep_running(self.archiver)
 
 
 async def open_archive(process: Process, attempt: Attempt) -> Archiving | None:
@@ -119,4 +15,16 @@ async def open_archive(process: Process, attempt: Attempt) -> Archiving | None:
     marks = Marks(process.settings.archive_path)
     process.stack.push_async_callback(marks.close)
     await attempt(marks.open, f"{PREFIX}ARCHIVE_PATH", FILE_REMEDY)
-    return Archiving(process, marks)
+    return Archiving(marks, process.settings.archive_flush)
+
+
+async def run_archive(process: Process, archive: Archiving) -> None:
+    """Start the archiver; the process stops and flushes it before it closes its stores."""
+    assets = list(process.catalog.assets)
+    archiver = archive.open(process.settings.archive_url, process.metrics.archive, process.clock.now, assets)
+    if process.outlets is not None:
+        process.outlets.archive_letters(archiver)
+    process.stack.push_async_callback(archiver.close)
+    process.stack.push_async_callback(archiver.flush)
+    process.metrics.before_text(archiver.report)
+    await process.keep_running(archiver)

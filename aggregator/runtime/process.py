@@ -32,7 +32,7 @@ from aggregator.trades.topics import FEATURES, TRADES
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler
     from aggregator.outlets.outbox import OutletOutbox
-    from aggregator.runtime.build_archive import Archiving
+    from aggregator.runtime.archiving import Archiving
 
 STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS, SENTIMENT)
 """The topics that a process publishes which processes trades."""

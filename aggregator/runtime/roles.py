@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 from aggregator.runtime.build_alerts import evaluate_rules, shared_rules
 from aggregator.runtime.build_analytics import open_event_stores
 from aggregator.runtime.build_api import build_api, build_ops_api, build_stream_api
-from aggregator.runtime.build_archive import open_archive
+from aggregator.runtime.build_archive import open_archive, run_archive
 from aggregator.runtime.build_outlets import open_outlets
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
 from aggregator.runtime.build_table_stream import open_table_stream
@@ -50,7 +50,7 @@ async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
     else:
         app = await ROLES[process.settings.role](process, stores, stores.redis, attempt)
     if process.archive is not None:
-        await process.archive.run()  # the last part, so that it ends before any store is closed
+        await run_archive(process, process.archive)  # the last part, so that it ends before any store is closed
     return app
 
 
