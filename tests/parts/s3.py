@@ -32,7 +32,7 @@ class S3Server:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ports = [lasting_port() for _ in range(8)]
+        self._ports = _distinct_ports(8)
         self.endpoint = f"http://127.0.0.1:{self._ports[0]}"
         self.environment = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
         self.is_real = seaweedfs() is not None
@@ -80,12 +80,14 @@ class S3Server:
         names = ("s3.port", "master.port", "volume.port", "filer.port")
         ports = [f"-{name}={port}" for name, port in zip(names, self._ports[:4], strict=True)]
         ports += [f"-{name}.grpc={port}" for name, port in zip(names, self._ports[4:], strict=True)]
+        without = ("-s3.port.iceberg=0", "-s3.port.lance=0")  # they would have one port for all servers of the machine
         return [
             *(program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self._folder}", "-volume.max=100"),
-            *("-filer", "-s3", f"-s3.config={config}", "-master.volumeSizeLimitMB=64", *ports),
+            *("-filer", "-s3", f"-s3.config={config}", "-master.volumeSizeLimitMB=64", *without, *ports),
         ]
 
     def _answers(self) -> bool:
+        assert self.process.child.poll() is None, self.process.output
         name = "ready"
         try:
             self.client.create_bucket(Bucket=name)
@@ -104,6 +106,13 @@ class S3Server:
         except (BotoCoreError, ClientError):
             return False
         return True
+
+
+def _distinct_ports(number: int) -> list[int]:
+    found: set[int] = set()
+    while len(found) < number:
+        found.add(lasting_port())
+    return [*found]
 
 
 @contextmanager
