@@ -11,7 +11,7 @@ from tests.outlets.recording import Scene, event, until
 from tests.parts.limits import allowed
 
 ASSETS = ("btcusdt", "ethusdt", "solusdt")
-_PAUSE = 0.05  # seconds between two events of each asset
+_LEAST_PAUSE, _MOST = 0.05, 240  # seconds between two events of each asset, and events of each asset in an outage
 
 
 class Taken(NamedTuple):
@@ -30,13 +30,17 @@ class Load:
         self.count = 0
 
     async def run(self, seconds: float) -> None:
-        """Hand events over for so long."""
-        deadline = time.monotonic() + seconds
+        """Hand events over for so long.
+
+        A queue takes one event of an asset in a call, and moto answers some ten calls a second: more would wait longer
+        for it than the outage lasts.
+        """
+        deadline, pause = time.monotonic() + seconds, max(_LEAST_PAUSE, seconds / _MOST)
         while time.monotonic() < deadline:
             events = [event(self.count, asset) for asset in ASSETS]
             await self._scene.outbox.hand_over([*events, *events])
             self.count += 1
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(pause)
 
     @property
     def keys(self) -> set[str]:

@@ -1,13 +1,18 @@
-"""moto's server with tags of scalable targets: `python -m tests.parts.scaling_moto -H 127.0.0.1 -p 5000`.
+"""moto's server with tags of scalable targets and refreshes of machines.
 
-Without the call that reads them, moto answers 500, and Terraform's provider repeats it for the better part of an hour.
+    python -m tests.parts.scaling_moto -H 127.0.0.1 -p 5000
+
+moto answers 500 to calls that it does not know, and Terraform's provider repeats these for the better part of an hour.
 """
 
 import json
+import uuid
 from collections import defaultdict
 from typing import Any
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.core.responses import ActionResult
 from moto.server import main
 
 
@@ -41,16 +46,23 @@ class Tags:
         return answer
 
 
+def refreshed(_: Any) -> ActionResult:
+    """Begin to replace the machines of a group, of which moto has none: only the call is answered."""
+    return ActionResult({"InstanceRefreshId": str(uuid.uuid4())})
+
+
 _register = ApplicationAutoScalingResponse.register_scalable_target
 
 if __name__ == "__main__":
     tags = Tags()
-    operations = {
-        "tag_resource": tags.add,
-        "untag_resource": tags.remove,
-        "list_tags_for_resource": tags.listed,
-        "register_scalable_target": tags.registered,
-    }
-    for name, operation in operations.items():
-        setattr(ApplicationAutoScalingResponse, name, lambda call, done=operation: done(call))
+    targets, groups = ApplicationAutoScalingResponse, AutoScalingResponse
+    operations = (
+        (targets, "tag_resource", tags.add),
+        (targets, "untag_resource", tags.remove),
+        (targets, "list_tags_for_resource", tags.listed),
+        (targets, "register_scalable_target", tags.registered),
+        (groups, "start_instance_refresh", refreshed),
+    )
+    for kind, name, operation in operations:
+        setattr(kind, name, lambda call, done=operation: done(call))
     main()
