@@ -19,6 +19,9 @@ _CONFIG = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "preserve_insertion_order": True,
+    # With the cache, one in some hundred parts could not be read back ("ZSTD Decompression failure") where another file
+    # had been at its path.
+    "enable_external_file_cache": False,
 }
 
 

@@ -1,4 +1,4 @@
-"""moto's server with tags of scalable targets and refreshes of machines.
+"""moto's server with tags of scalable targets, refreshes of machines, and changes of Athena's workgroups.
 
     python -m tests.parts.scaling_moto -H 127.0.0.1 -p 5000
 
@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import Any
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+from moto.athena.responses import AthenaResponse
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
 from moto.server import main
@@ -51,6 +52,11 @@ def refreshed(_: Any) -> ActionResult:
     return ActionResult({"InstanceRefreshId": str(uuid.uuid4())})
 
 
+def changed(_: Any) -> str:
+    """Change a workgroup, which moto keeps as it is: only the call is answered."""
+    return "{}"
+
+
 _register = ApplicationAutoScalingResponse.register_scalable_target
 
 if __name__ == "__main__":
@@ -62,6 +68,7 @@ if __name__ == "__main__":
         (targets, "list_tags_for_resource", tags.listed),
         (targets, "register_scalable_target", tags.registered),
         (groups, "start_instance_refresh", refreshed),
+        (AthenaResponse, "update_work_group", changed),
     )
     for kind, name, operation in operations:
         setattr(kind, name, lambda call, done=operation: done(call))
