@@ -177,7 +177,7 @@ def test_stages_come_up_repeat_and_go(deployment: Deployment) -> None:
     deployment.done("up", "analytics", TF_VAR_deletion_protection="true")
     versions(s3, lake, "trades/year=2026/month=11/day=30/hour=09/00-05.parquet")
     versions(s3, rescue, "i-0123/outbox.db")
-    assert "the stage processors needs data-streaming" in deployment.refused("down", "data-streaming")
+    assert "the stage analytics needs data-streaming" in deployment.refused("down", "data-streaming")
     assert "the stage data-streaming needs foundation" in deployment.refused("down", "foundation")
     assert "nothing is deleted" in deployment.refused("down", "analytics", CONFIRM="staging")
     assert "nothing is deleted" in deployment.refused("down", "analytics")  # nobody answers
