@@ -181,9 +181,7 @@ def test_stages_come_up_repeat_and_go(deployment: Deployment) -> None:
     assert "the stage data-streaming needs foundation" in deployment.refused("down", "foundation")
     assert "nothing is deleted" in deployment.refused("down", "analytics", CONFIRM="staging")
     assert "nothing is deleted" in deployment.refused("down", "analytics")  # nobody answers
-    assert "has the state price-aggregator/production" in deployment.refused(
-        "down", "0-bootstrap", CONFIRM="production"
-    )
+    assert "the stage foundation needs 0-bootstrap" in deployment.refused("down", "0-bootstrap", CONFIRM="production")
     assert {lake, rescue} <= deployment.buckets
 
     deployment.done("down", CONFIRM="production")
