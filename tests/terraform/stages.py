@@ -123,18 +123,20 @@ class Deployment:
         return found
 
     def left(self) -> list[str]:
-        """Return the names of what costs money and is still there."""
+        """Return the names of what costs money and is still there; moto lists clusters and endpoints that are gone."""
         kinesis, dynamodb, sqs = self.client("kinesis"), self.client("dynamodb"), self.client("sqs")
         firehose, ecs, machines = self.client("firehose"), self.client("ecs"), self.client("autoscaling")
+        clusters = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"])["clusters"]
+        endpoints = self.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
         return [
             *kinesis.list_streams()["StreamNames"],
             *dynamodb.list_tables()["TableNames"],
             *sqs.list_queues().get("QueueUrls", ()),
             *firehose.list_delivery_streams()["DeliveryStreamNames"],
-            *ecs.list_clusters()["clusterArns"],
+            *(one["clusterArn"] for one in clusters if one["status"] == "ACTIVE"),
             *(group["AutoScalingGroupName"] for group in machines.describe_auto_scaling_groups()["AutoScalingGroups"]),
             *(one["LoadBalancerArn"] for one in self.client("elbv2").describe_load_balancers()["LoadBalancers"]),
-            *(one["VpcEndpointId"] for one in self.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]),
+            *(one["VpcEndpointId"] for one in endpoints if one["State"] != "deleted"),
         ]
 
     @property
