@@ -7,6 +7,7 @@ hand_over -> file -> offer: into the lanes, unless older rows are in the file on
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from aggregator.outlets.lanes import Lanes, Waiting
 from aggregator.outlets.queue_file import Page, Queued, QueueFile
@@ -79,7 +80,7 @@ class Intake:
             self._arrived.clear()
             self._lanes.begin_read()
             written, after = self._written, self._cursor
-            page = await until_available(lambda: self._page(after))  # noqa: B023  # awaited here
+            page = await until_available(partial(self._page, after))
             if page.rows:
                 self._lanes.add(page.rows)
                 self._ready.set()

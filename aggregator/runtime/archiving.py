@@ -1,4 +1,4 @@
-"""What stores and archiver of a process share: the file of marks, and a channel for each kind of record."""
+"""The parts that stores and archiver of a process share: the file of marks, a channel for each kind of record."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

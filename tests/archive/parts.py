@@ -106,7 +106,7 @@ def archived(
     connection = connect(address)
     try:
         rows: list[tuple[object, ...]] = connection.execute(
-            f"SELECT {', '.join(columns)} FROM {files}"  # noqa: S608  # of constants
+            f"SELECT {', '.join(columns)} FROM {files}"  # noqa: S608  # names of a dataset's columns and our own files
             " ORDER BY asset, timestamp, venue, id"
         ).fetchall()
     finally:
@@ -118,7 +118,7 @@ def ids_at(address: ArchiveAddress) -> list[object]:
     """Return the ids of all archived trades in order."""
     connection = connect(address)
     try:
-        found = connection.execute(f"SELECT id FROM read_parquet('{address.root}/trades/**/*.parquet') ORDER BY id")  # noqa: S608  # of constants
+        found = connection.execute(f"SELECT id FROM read_parquet('{address.root}/trades/**/*.parquet') ORDER BY id")  # noqa: S608  # the root is a folder or bucket of the test
         return [row[0] for row in found.fetchall()]
     finally:
         connection.close()

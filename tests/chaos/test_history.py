@@ -73,7 +73,7 @@ def test_kill_9_at_random_moments(history_testbed: HistoryTestbed, proxy: Dynamo
         proxy.faults(throttle_rate=life % 2)
         before = len(history_testbed.subscriber)
         service = history_testbed.service(proxy).started()
-        wait_for(lambda before=before: len(history_testbed.subscriber) > before + NO_BACKLOG, what="load")  # type: ignore[misc]  # of a lambda with a default
+        wait_for(lambda before=before: len(history_testbed.subscriber) > before + NO_BACKLOG, what="load")  # type: ignore[misc]  # mypy infers no type of a default of a lambda
         rows.append(under_load(service, moments.uniform(0.5, 3)))
         now = time.time()
         service.process.stop(SIGKILL)

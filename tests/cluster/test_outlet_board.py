@@ -18,7 +18,7 @@ async def test_the_states_of_all_processes_are_seen(redis_client: RedisClient) -
         "elsewhere": OutletStates({"far": ""}, 3),
     }
     reporters = [
-        OutletReporter(redis_client, file, lambda name=name: states[name])  # type: ignore[misc]  # of this round
+        OutletReporter(redis_client, file, lambda name=name: states[name])  # type: ignore[misc]  # mypy infers no type of a default of a lambda
         for name, file in (("sender", "f1"), ("other", "f1"), ("elsewhere", "f2"))
     ]
     view = OutletView(redis_client)

@@ -18,7 +18,7 @@ _REFUSED, _UNKNOWN_MECHANISM = 58, 33  # SASL_AUTHENTICATION_FAILED, UNSUPPORTED
 _SASL_APIS = ((_HANDSHAKE, 0, 1), (_AUTHENTICATE, 0, 1))
 
 Mechanisms = Mapping[str, Callable[[], Conversation]]
-"""What begins a login, by the name of its mechanism."""
+"""The functions that begin a login, by the name of its mechanism."""
 
 
 def is_signed(token: str, secret: str) -> bool:

@@ -1,4 +1,4 @@
-"""What is on a command line is in the list of processes: a token there is refused, and other secrets are told aloud."""
+"""Secrets on a command line, which the list of processes shows: a token is refused, others are named in a warning."""
 
 import pytest
 

@@ -30,9 +30,9 @@ class Taskless(HttpToolsProtocol):
         2. For the handler, and its head has just been parsed: it is held until its body has ended.
         3. For the handler, after another request of the same connection: its body may have ended already.
         """
-        handler = self.server_state.handler
-        is_elsewhere = handler is None or cycle.scope["path"] != handler.path
-        take = None if handler is None or is_elsewhere else handler.taker(cycle.scope)  # type: ignore[arg-type]  # uvicorn has a type of its own for scopes
+        handler, take = self.server_state.handler, None
+        if handler is not None and cycle.scope["path"] == handler.path:
+            take = handler.taker(cycle.scope)  # type: ignore[arg-type]  # uvicorn has a type of its own for scopes
         if take is None:
             self._start_task(cycle, app)
         elif cycle.more_body:
