@@ -54,6 +54,7 @@ class SqlSession:
 
     def __init__(self, connect: Callable[[], Connection], query: str, bounds: Bounds) -> None:
         self._query = checked(query)
+        self._subquery = f"(\n{self._query}\n)"  # the last line may end in a comment
         self._bounds = bounds
         self._connect = connect
         self._connection = connect()
@@ -102,17 +103,21 @@ class SqlSession:
 
     @contextmanager
     def running(self) -> Iterator[Result]:
-        """Run the query; yield the result, whose rows can be fetched until the deadline."""
+        """Run the query; yield the result, whose rows can be fetched until the deadline.
+
+        DuckDB's relations (`connection.sql`) would keep Python's lock while they read files: no deadline, no Ctrl-C.
+        """
         with self._in_time(self._connection):
-            found = self._connection.sql(self._query)
-            kinds = [str(kind) for kind in found.types]
-            result = found.project(", ".join(_fetched(place, kind) for place, kind in enumerate(kinds, 1)))
-            yield Result([str(name) for name in found.columns], kinds, result.fetchmany)
+            found = self._connection.execute(f"DESCRIBE FROM {self._subquery}").fetchall()
+            columns, kinds = [str(row[0]) for row in found], [str(row[1]) for row in found]
+            values = ", ".join(_fetched(place, kind) for place, kind in enumerate(kinds, 1))
+            result = self._connection.execute(f"SELECT {values} FROM {self._subquery}")  # noqa: S608  # the query was checked
+            yield Result(columns, kinds, result.fetchmany)
 
     def write_parquet(self, path: str) -> None:
         """Write the result to the file that may be written."""
         with self._in_time(self._connection):
-            self._connection.sql(self._query).write_parquet(path, compression="zstd")
+            self._connection.execute(f"COPY {self._subquery} TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd)")
 
     def progress(self) -> float:
         """Return how much of the query is done, from 0 to 1; negative while that is unknown."""
