@@ -1,4 +1,4 @@
-"""moto's server with tags of scalable targets, refreshes of machines, and changes of Athena's workgroups.
+"""moto's server with tags of scalable targets, refreshes of machines, changes of Athena's workgroups, and delete markers.
 
     python -m tests.parts.scaling_moto -H 127.0.0.1 -p 5000
 
@@ -14,6 +14,7 @@ from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.athena.responses import AthenaResponse
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
+from moto.s3.models import FakeDeleteMarker
 from moto.server import main
 
 
@@ -57,6 +58,10 @@ def changed(_: Any) -> str:
     return "{}"
 
 
+def disposed(*_: object, **__: object) -> None:
+    """Free what moto holds of a delete marker, which is nothing: without it, DeleteObjects of the last marker is a 500."""
+
+
 _register = ApplicationAutoScalingResponse.register_scalable_target
 
 if __name__ == "__main__":
@@ -72,4 +77,5 @@ if __name__ == "__main__":
     )
     for kind, name, operation in operations:
         setattr(kind, name, lambda call, done=operation: done(call))
+    FakeDeleteMarker.dispose = disposed  # type: ignore[attr-defined]  # moto calls it, but does not have it
     main()
