@@ -119,6 +119,29 @@ def test_out_of_order_nothing_happens_and_the_reason_is_told(
     assert stages.calls.read_text() == ""
 
 
+@pytest.mark.parametrize(("resources", "refused"), [('[{"mode": "managed"}]', True), ("[]", False)])
+def test_the_bucket_of_states_stays_while_an_environment_exists(
+    stages: Stages, resources: str, *, refused: bool
+) -> None:
+    """The bucket has the states of all environments: one with resources, of another environment, is named."""
+    stages.up("0-bootstrap")
+    other = "price-aggregator/staging/foundation.tfstate"
+    answers = f"""
+        aws() {{
+          case "$*" in
+            *list-objects-v2*) echo "price-aggregator/bootstrap.tfstate {other} {other}.tflock" ;;
+            *"s3://x/{other} -") echo '{{"resources": {resources}}}' ;;
+            *) return 1 ;;
+          esac
+        }}
+        down 0-bootstrap
+    """
+    done = stages.run(answers, CONFIRM="production")
+    assert (done.returncode == 1) is refused
+    assert (f"x has the state {other} of something that exists" in done.stderr) is refused
+    assert ("0-bootstrap destroy -auto-approve" in stages.calls.read_text()) is not refused
+
+
 def test_all_go_in_the_reverse_order_and_again_is_nothing(stages: Stages) -> None:
     """`down` ends the last stage first and leaves the bucket of states; a second `down` finds nothing to do."""
     for stage in ("0-bootstrap", "foundation", "data-streaming", "analytics", "processors"):
