@@ -168,7 +168,7 @@ def test_a_killed_replica_loses_nobodys_read(containers: Containers) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_is_killed_heals(containers: Containers, service: str) -> None:
+def test_a_killed_service_recovers(containers: Containers, service: str) -> None:
     """A container whose process is killed restarts by itself, and all services that need it become ready again."""
     one = containers.of(service)
     one.crash()

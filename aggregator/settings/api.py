@@ -21,11 +21,14 @@ class ApiSettings(BaseSettings):
     """The part of the settings that the API has."""
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Comma-separated keys. If any is set, POST /refresh needs one of them."
+        (),
+        description="Comma-separated keys. If any is set, POST /refresh, POST /ingest and changes of alert rules"
+        " need one of them.",
     )
     read_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Comma-separated keys. If any is set, reading prices and history needs one of them or of API_KEYS.",
+        description="Comma-separated keys. If any is set, every read of prices, trades, findings and streams needs"
+        " one of them or of API_KEYS.",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

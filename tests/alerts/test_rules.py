@@ -49,7 +49,7 @@ def test_rules(fields: dict[str, Any]) -> None:
 
 
 def test_defaults() -> None:
-    """Are those of the kind."""
+    """A field that is not given has the default of its kind."""
     change = parsed(kind="change", percent=2, seconds=300)
     assert isinstance(change, RuleFields)
     assert (change.direction, change.hysteresis, change.cooldown) == ("any", Decimal("0.1"), 60)

@@ -88,7 +88,7 @@ async def test_a_rule_is_kept_until_it_is_deleted() -> None:
     ],
 )
 async def test_bad_rules(fields: dict[str, Any], status: int, code: str, said: str) -> None:
-    """Are refused with the name of the field, and not kept."""
+    """A rule with a mistake is refused with the name of the field, and not kept."""
     api = Api()
     answer = await api.post(**fields)
     assert (answer.status, answer.json["code"]) == (status, code)
@@ -172,7 +172,7 @@ async def test_without_rules_of_this_process() -> None:
 
 
 async def test_another_method() -> None:
-    """Is refused with all methods of the path."""
+    """Another method is refused, and the answer names all methods of the path."""
     answer = await get(Api().app, "/alerts", method="PUT")
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, POST")
     answer = await get(Api().app, "/alerts/x")

@@ -76,7 +76,7 @@ def get_raw(service: Service, target: bytes) -> tuple[int, bytes]:
 )
 @pytest.mark.parametrize("route", ["/prices/", "POST /refresh/"])
 def test_malformed_symbols(service: Service, symbol: str, route: str) -> None:
-    """400 with the message of the contract."""
+    """A malformed symbol gets 400 with the message of the contract."""
     if route.startswith("POST"):
         answer = service.post(f"/refresh/{symbol}", {"X-API-Key": "new"})
     else:
@@ -87,7 +87,7 @@ def test_malformed_symbols(service: Service, symbol: str, route: str) -> None:
 
 @pytest.mark.parametrize("path", ["/prices/nosuch", "/prices/nosuch/sources", "/prices/nosuch/history"])
 def test_unlisted_assets(service: Service, path: str) -> None:
-    """404 with the message of the contract."""
+    """An unlisted asset gets 404 with the message of the contract."""
     answer = service.get(path)
     assert (answer.status, answer.json) == (404, {"msg": "Asset not found", "code": "asset_not_found"})
 
@@ -111,7 +111,7 @@ def test_symbols_as_other_services_write_them(service: Service, symbol: str) -> 
     "path", ["/page", "/docs/", "/nosuch", "/price/btcusdt", "/refresh", "/health/x", "//", "/assets/"]
 )
 def test_unknown_paths(service: Service, path: str) -> None:
-    """404, in the same form as every other refusal."""
+    """An unknown path gets 404 in the same form as every other refusal."""
     answer = service.get(path)
     assert (answer.status, answer.json) == (404, {"msg": "Not Found", "code": "not_found"})
 
@@ -127,7 +127,7 @@ def test_unknown_paths(service: Service, path: str) -> None:
     ],
 )
 def test_unknown_methods(service: Service, method: str, path: str) -> None:
-    """405 with the allowed methods."""
+    """An unknown method gets 405 with the allowed methods."""
     answer = call(method, service.url + path)
     assert answer.status == 405
     assert list(answer.json) == ["msg", "code"]

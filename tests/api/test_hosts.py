@@ -68,7 +68,7 @@ def test_a_wildcard_is_for_subdomains(domain: str, name: str) -> None:
 
 @given(NAMES, PORTS, st.sampled_from(["http", "https"]))
 def test_same_origin(name: str, port: str, scheme: str) -> None:
-    """As browsers send it. Another host, another port or `null` is another origin."""
+    """An origin is compared as browsers send it: another host, another port or `null` is another origin."""
     host = name + f":{port}" * bool(port)
     assert is_same_origin(f"{scheme}://{host}", host)
     assert not is_same_origin(f"{scheme}://x{host}", host)
@@ -101,7 +101,7 @@ def test_malformed_hosts(text: str) -> None:
 
 
 def test_default_hosts() -> None:
-    """Loopback, and the address that the service listens on."""
+    """By default, loopback names and the address that the service listens on are served."""
     assert default_hosts("127.0.0.1") == ("localhost", "127.0.0.1", "[::1]")
     assert default_hosts("192.168.1.5")[-1] == "192.168.1.5"
     assert default_hosts("2001:db8::1")[-1] == "[2001:db8::1]"

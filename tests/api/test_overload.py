@@ -117,7 +117,7 @@ async def test_a_failed_refresh_starts_the_cooldown() -> None:
 
 
 async def test_no_cooldown() -> None:
-    """Cool-down 0."""
+    """With a cool-down of 0, an asset can be refreshed again at once."""
     api = Refreshing(cooldown=0)
     assert statuses([await api.post() for _ in range(20)]) == {200: 20}
 

@@ -119,7 +119,7 @@ async def test_pages_have_each_signal_once(order: str) -> None:
 
 
 async def test_open_positions() -> None:
-    """Of all assets or of one, the newest first."""
+    """Open positions are those of all assets or of one, the newest first."""
     api = Api()
     await api.keep(opened(1), opened(2, "etheur"))
     body = await api.get("/positions")

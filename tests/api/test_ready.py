@@ -83,7 +83,7 @@ def test_several_refreshers_see_one_exchange() -> None:
 
 
 def test_unknown_exchanges() -> None:
-    """No states, and the reason."""
+    """While the exchanges are unknown, there are no states, and the reason says so."""
     assert summary([], NOW, MAX_AGE) == ({}, [UNKNOWN])
 
 

@@ -71,7 +71,7 @@ async def test_wrong_hours(hours: str) -> None:
 
 @pytest.mark.parametrize(("asset", "status"), [("nosuch", 404), ("a.b", 400)])
 async def test_wrong_assets(asset: str, status: int) -> None:
-    """As everywhere."""
+    """A malformed and an unlisted symbol are refused as by the other routes."""
     assert (await Api().get(f"/sentiment/{asset}")).status == status
 
 

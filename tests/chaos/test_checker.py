@@ -40,7 +40,7 @@ def reply(status: int, request: str = "GET /prices/btcusdt", *, at: float = 0.0,
 class TestBackInTime:
     """Rule 1: a process never shows an older price after a newer one."""
 
-    def test_what_is_right(self) -> None:
+    def test_allowed_orders_are_no_violation(self) -> None:
         """Allowed: a newer or equal price, another asset or process, a request sent before the newer price arrived."""
         assert not checker.back_in_time(
             [
@@ -60,7 +60,7 @@ class TestBackInTime:
         assert "1.000 s older" in one.what
 
     @pytest.mark.parametrize("kind", ["event", "snapshot"])
-    def test_older_than_what_was_streamed(self, kind: str) -> None:
+    def test_an_answer_older_than_a_streamed_price_is_a_violation(self, kind: str) -> None:
         """An answer older than what a stream of the same process has delivered is a violation."""
         assert len(checker.back_in_time([seen(1, 0, 2, kind=kind, connection=1), seen(0, 3, connection=2)])) == 1
 
@@ -88,7 +88,7 @@ class TestBackInTime:
         )
 
 
-def test_older_than_at_another_process_is_counted() -> None:
+def test_answers_older_than_the_price_of_another_process_are_counted() -> None:
     """Answers older than another process' price are counted, with the largest distance and the latest moment."""
     found = checker.cross_process_lag(
         [
@@ -107,17 +107,17 @@ def test_older_than_at_another_process_is_counted() -> None:
 class TestHistory:
     """Rule 2: every price that was shown is in history."""
 
-    def test_what_is_held(self) -> None:
+    def test_a_stored_price_is_no_violation(self) -> None:
         """One stored price is enough for any number of clients that received it."""
         assert not checker.not_in_history([seen(1, 2), seen(1, 3)], {("btcusdt", NOW + 1): PRICE})
 
     @pytest.mark.parametrize("kind", ["one", "event", PUBLISHED, STORED])
-    def test_what_is_lost(self, kind: str) -> None:
+    def test_a_price_missing_in_history_is_reported_once(self, kind: str) -> None:
         """A price missing in history is reported once, however often it was shown."""
         (one,) = checker.not_in_history([seen(1, 2, kind=kind), seen(1, 3)], {("btcusdt", NOW + 2): PRICE})
         assert one.rule == "lost"
 
-    def test_what_was_replaced(self) -> None:
+    def test_another_value_in_history_is_reported(self) -> None:
         """Another value for the same timestamp is reported as replaced."""
         (one,) = checker.not_in_history([seen(1, 2)], {("btcusdt", NOW + 1): PRICE + 1})
         assert one.rule == "replaced"
@@ -141,7 +141,7 @@ class TestReplies:
             reply(502, REFRESH, at=0.5),
         ],
     )
-    def test_what_is_right(self, one: Reply) -> None:
+    def test_refusals_during_a_fault_are_allowed(self, one: Reply) -> None:
         """Refusals with Retry-After are allowed during a fault and shortly after it."""
         assert not checker.bad_replies([one], [self.REDIS])
 
@@ -159,7 +159,7 @@ class TestReplies:
             reply(0, at=0.5),
         ],
     )
-    def test_what_is_wrong(self, one: Reply) -> None:
+    def test_each_wrong_reply_is_a_violation(self, one: Reply) -> None:
         """Each of these replies alone is a violation."""
         assert len(checker.bad_replies([one], [self.REDIS])) == 1
 

@@ -39,7 +39,7 @@ def verdict(*answers: Answered, may_refuse: bool = False) -> Verdict:
     return judge(answers, TRUTH, WINDOW, may_refuse=may_refuse)
 
 
-def test_what_is_right() -> None:
+def test_right_answers_pass() -> None:
     """Fresh, stale and confirmed answers are correct when their flags match their age."""
     fair = verdict(answer(), answer(NOW + 1, 1.4999), answer(NOW + 2, 1.6, stale=True, status=304))
     assert fair.broken == []
@@ -59,7 +59,7 @@ def test_what_is_right() -> None:
         (answer(status=0), "status"),
     ],
 )
-def test_what_is_wrong(wrong: Answered, says: str) -> None:
+def test_a_wrong_answer_is_named(wrong: Answered, says: str) -> None:
     """Each wrong answer is named, among others that are correct."""
     (one,) = verdict(answer(NOW - 9), wrong, answer(NOW + 9)).broken
     assert says in one

@@ -81,7 +81,7 @@ def test_the_csv(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_other_rules(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As flags."""
+    """Flags replace the rules of the settings."""
     assert run(folder, "--drop", "1.5", "--gain", "4", "--stop", "3", "--amount", "50", "--assets", "btcusdt") == 0
     out = capsys.readouterr().out
     assert "buy for 50 after -1.5 % in a minute, sell at +4 %, stop at -3 %" in out

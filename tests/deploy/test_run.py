@@ -38,13 +38,13 @@ def called(home: Path, *flags: str, **settings: str) -> str:
     return done.stdout.strip()
 
 
-def test_it_brings_exchanges_of_its_own(home: Path) -> None:
+def test_run_sh_starts_mock_exchanges(home: Path) -> None:
     """Without AGGREGATOR_EXCHANGES (or with an empty one) it runs the demo, and passes flags on."""
     assert called(home, "--port", "0") == f"demo --port 0 | {home}/symbols.csv |"
     assert called(home, exchanges="") == f"demo | {home}/symbols.csv |"
 
 
-def test_it_serves_the_exchanges_that_are_named(home: Path) -> None:
+def test_run_sh_serves_the_named_exchanges(home: Path) -> None:
     """With AGGREGATOR_EXCHANGES it serves these exchanges."""
     said = called(home, exchanges="binance,coinbase,kraken", symbols_file="mine.csv")
     assert said == "serve | mine.csv | binance,coinbase,kraken"

@@ -267,7 +267,7 @@ def test_states_of_other_environments_keep_their_bucket(programs: Programs, chec
 
 
 @pytest.mark.parametrize("word", ["plan", "apply", "destroy"])
-def test_what_was_made_in_stages_goes_on_in_stages(programs: Programs, checkout: Path, word: str) -> None:
+def test_an_environment_made_in_stages_is_not_applied_as_one(programs: Programs, checkout: Path, word: str) -> None:
     """An environment that was made in stages is not applied as one, which would make the trade stream twice."""
     programs.make("terraform", "case $* in *switches*) echo '{\"staged\": true}';; esac")
     done = programs.run("deploy.sh", word, checkout, DIGEST=DIGEST)

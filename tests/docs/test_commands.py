@@ -8,11 +8,14 @@ from aggregator.cli.main import COMMANDS, build_parser
 from aggregator.settings import PREFIX
 from aggregator.settings.loader import SettingsError, load
 from tests.docs.indented import EXEMPT, Indented, commands, profiles, words
+from tests.docs.test_documents import DOCUMENTS
 from tests.parts.process import ROOT
 
 ALL = [*commands()]
 LEFT = [one for one in ALL if not one.is_run and one.reason is None]
 CASES = re.findall(r"^  ([a-z-]+)\)", (ROOT / "test.sh").read_text(encoding="utf-8"), re.MULTILINE)
+_SENTENCE = re.compile(r"`(?:[A-Z_]+=\S+ )?\./test\.sh ([^`\n]+)`")
+QUOTED = sorted({one for document in DOCUMENTS for one in _SENTENCE.findall(document.read_text(encoding="utf-8"))})
 
 
 def of(beginning: str) -> list[Indented]:
@@ -50,6 +53,29 @@ def test_the_tests_that_are_named_exist(command: Indented) -> None:
     names = command.text.removeprefix("./test.sh").split()
     assert not names or set(names[0].split("|")) <= set(CASES)
     assert [name for name in names if name.startswith("tests/") and not (ROOT / name).exists()] == []
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, str]:
+    """Return the text of each module of the tests, by its path."""
+    modules = [
+        path for folder in (ROOT / "tests").iterdir() if folder.name != "node_modules" for path in folder.rglob("*.py")
+    ]
+    return {str(path.relative_to(ROOT / "tests")): path.read_text(encoding="utf-8") for path in modules}
+
+
+@pytest.mark.parametrize("command", QUOTED)
+def test_the_tests_that_a_sentence_names_exist(command: str, sources: dict[str, str]) -> None:
+    """A command of ./test.sh in backquotes: its case, a bench, a path, and a test for the word after -k are there."""
+    case, *names = command.split()
+    assert case.split("|")[0] in CASES
+    assert [name for name in names if name.startswith("tests/") and not (ROOT / name).exists()] == []
+    if case == "bench":
+        benches = "".join(sources[f"bench/{name}.py"] for name in ("__main__", "trades", "kafka"))
+        assert [name for name in names if not name.startswith("--") and f'"{name}"' not in benches] == []
+    if "-k" in names:
+        word = names[names.index("-k") + 1]
+        assert any(re.search(rf"def test_\w*{word}", source) for source in sources.values())
 
 
 @pytest.mark.parametrize("command", of("docker"), ids=str)

@@ -49,7 +49,13 @@ def modules() -> Iterator[dict[str, ModuleType]]:
 def test_every_walkthrough_has_modules() -> None:
     """A document without them would pass."""
     kinds = [path.rpartition("/")[0] for path, _ in MODULES]
-    assert {"aggregator/exchanges/venues", "aggregator/stores", "aggregator/api", "aggregator/live"} <= set(kinds)
+    assert {
+        "aggregator/exchanges/venues",
+        "aggregator/stores",
+        "aggregator/api",
+        "aggregator/live",
+        "aggregator/outlets",
+    } <= set(kinds)
 
 
 async def test_the_venue_is_polled(modules: dict[str, ModuleType]) -> None:
@@ -78,7 +84,7 @@ async def test_the_history_keeps_the_contract(modules: dict[str, ModuleType], te
 
 @pytest.mark.parametrize("name", [path.replace("/", ".") for path, _ in MODULES if "/test_" in path])
 async def test_the_tests_pass(modules: dict[str, ModuleType], name: str) -> None:
-    """Those of the route and of the analytic."""
+    """Those of the route, of the analytics and of the outlet."""
     tests = [one for key, one in vars(modules[name]).items() if key.startswith("test_")]
     assert tests
     for test in tests:

@@ -144,7 +144,7 @@ def test_a_feed_is_parsed_beside_the_service(tmp_path: Path) -> None:
 
 
 def test_without_sources(tmp_path: Path) -> None:
-    """There are no headlines."""
+    """A service without sources has no headlines."""
     service = started(tmp_path)
     assert strengths(service) == {}
     assert service.process.stop() == 0

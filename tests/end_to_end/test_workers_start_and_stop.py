@@ -93,7 +93,7 @@ class TestWrongStart:
     """A start that cannot work prints one line, however many processes there are."""
 
     def test_redis_away(self, tmp_path: Path) -> None:
-        """An unreachable Redis: the line has the setting."""
+        """An unreachable Redis ends the start with a line that names the setting."""
         line = refusal(tmp_path, workers=2, cache_url=f"redis://127.0.0.1:{free_port()}/0")
         assert re.search(r"Redis.*AGGREGATOR_CACHE_URL", line)
 

@@ -81,7 +81,7 @@ async def test_errors_are_json(client: Client, method: str, path: str, status: i
 
 
 async def test_health(client: Client) -> None:
-    """200 OK, whatever the faults."""
+    """The health of a mock exchange is 200 OK, whatever its faults."""
     await client.faults(error_rate=1, drop_rate=1)
     async with client.session.get(client.url + "/health") as response:
         assert (response.status, await response.text()) == (200, "OK")

@@ -32,7 +32,7 @@ def item(id_: str, seconds: float, sentiment: float = 0.9, asset: str = "btcusdt
     ],
 )
 def test_strengths(sentiment: float, zscore: float, strength: str) -> None:
-    """As DESIGN.md has them; the bounds belong to the greater strength."""
+    """A sentiment of 0.5 and a z-score of 3 are strong, 0.2 and 2 moderate; a bound belongs to the greater strength."""
     assert strength_of(sentiment, zscore) == strength
 
 

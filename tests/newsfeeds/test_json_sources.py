@@ -76,7 +76,9 @@ async def test_headlines_of_a_mock_exchange(here: Site, client: Client) -> None:
     assert asked == [f"/mock/news?since={NOW - 3600:.3f}", f"/mock/news?since={NOW - 125:.3f}"]
 
 
-async def test_news_of_finnhub(here: Site, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_finnhub_is_called_with_its_key_in_a_header(
+    here: Site, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The key is in a header; crypto is asked for from the newest id on, companies by day."""
     monkeypatch.setattr(finnhub, "_BETWEEN", 0.001)
     source = Finnhub(here.url(""), SecretStr(KEY), ["COIN", "A&B"], 60, client, lambda: NOW)
@@ -120,7 +122,7 @@ async def test_the_key_stays_secret(status: str, here: Site, client: Client) -> 
     ],
 )
 @pytest.mark.parametrize("kind", ["mock", "finnhub"])
-async def test_garbage(kind: str, body: bytes, here: Site, client: Client) -> None:
+async def test_an_undecodable_answer_is_an_error(kind: str, body: bytes, here: Site, client: Client) -> None:
     """Each is an error with the same reason."""
     here.answers |= {"/mock/news": reply(body), "/news": reply(body)}
     source: Source = MockNews(here.url(""), client, lambda: NOW)

@@ -144,7 +144,7 @@ async def test_wrong_encodings(
 @pytest.mark.parametrize(
     "body", [b"", b"<html><body>Are you human?</body></html>", b"{}", os.urandom(1000), b"\0" * 999]
 )
-async def test_what_is_no_feed(body: bytes, here: Site, session: aiohttp.ClientSession) -> None:
+async def test_a_body_that_is_no_feed_is_an_error(body: bytes, here: Site, session: aiohttp.ClientSession) -> None:
     """An error, so that a page in place of the feed is noticed."""
     here.answers["/feed"] = reply(body)
     assert await refused(here, session) == "undecodable"
@@ -158,7 +158,9 @@ async def test_what_is_no_feed(body: bytes, here: Site, session: aiohttp.ClientS
         ("401 Unauthorized", "key_refused", 90),
     ],
 )
-async def test_refusals(status: str, reason: str, seconds: float, here: Site, session: aiohttp.ClientSession) -> None:
+async def test_a_refusal_has_a_reason_and_a_pause(
+    status: str, reason: str, seconds: float, here: Site, session: aiohttp.ClientSession
+) -> None:
     """Each has a reason, and the pause that the server asks for."""
     here.answers["/feed"] = reply(b"x", status, Retry_After="90")
     with pytest.raises(SourceError) as caught:

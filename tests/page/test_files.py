@@ -76,7 +76,7 @@ def test_pages_hold_nothing_inline(name: str) -> None:
     assert all("src=" in script for script in re.findall(r"<script[^>]*>", text))
 
 
-def test_what_will_be_asked_for_is_told_first() -> None:
+def test_every_module_is_preloaded() -> None:
     """Every module is preloaded in the page's head, and every preload is a module."""
     text = (PAGE / "index.html").read_text(encoding="utf-8")
     modules = {path.name for path in OURS} - {"theme.js", "docs.js"}

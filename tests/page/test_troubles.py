@@ -70,7 +70,7 @@ def test_an_exchange_that_lies_is_seen(chromium: Browser, market: Market, tmp_pa
     assert service.process.stop() == 0
 
 
-def test_it_comes_back_after_a_restart(chromium: Browser, market: Market, tmp_path: Path) -> None:
+def test_the_page_is_live_again_after_a_restart(chromium: Browser, market: Market, tmp_path: Path) -> None:
     """While the service is down, the page says so and keeps its prices; afterwards it is live again by itself."""
     settings = {"exchanges": market.setting, "symbols_file": write_symbols(tmp_path), "port": free_port()}
     service = Service(tmp_path, **settings, **SIZES, **INTERVALS).filled()

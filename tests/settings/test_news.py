@@ -36,7 +36,7 @@ def test_sources() -> None:
     ],
 )
 def test_wrong_sources(text: str) -> None:
-    """They are refused, without a word of an address, which may have a key."""
+    """A wrong source is refused; the message shows no part of an address, which may have a key."""
     with pytest.raises(ValueError, match="source") as caught:
         news_targets(text)
     assert "h/" not in str(caught.value)

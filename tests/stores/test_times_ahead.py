@@ -58,7 +58,7 @@ class Away:
         self.written += [one.timestamp for one in prices]  # type: ignore[attr-defined]
 
 
-async def test_what_a_cache_missed_of_the_future_is_not_kept_for_it() -> None:
+async def test_prices_of_the_future_are_not_kept_for_a_cache_that_missed_them() -> None:
     """A price of now takes its place among those that wait for the cache to come back."""
     away, clock = Away(), Clock()
     cache = CircuitBreakingCache(away, clock, now=lambda: NOW)  # type: ignore[arg-type]

@@ -49,7 +49,7 @@ def test_cloud_init_understands_it(plan: Plan, tmp_path: Path) -> None:
         subprocess.run([str(shutil.which("cloud-init")), "schema", "--config-file", config], check=True, timeout=300)
 
 
-def test_what_is_started_is_there(told: dict[str, dict[str, Any]]) -> None:
+def test_enabled_containers_have_their_files(told: dict[str, dict[str, Any]]) -> None:
     """Every enabled container has its file, every unit its script."""
     for config in told.values():
         written = {one["path"] for one in config["write_files"]}

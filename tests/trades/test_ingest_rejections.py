@@ -88,7 +88,7 @@ REJECTED = [
 
 
 @pytest.mark.parametrize(("raw", "code"), REJECTED, ids=lambda value: repr(value[-30:]))
-def test_what_is_rejected(raw: bytes, code: str) -> None:
+def test_a_record_that_is_no_trade_is_rejected_with_its_field(raw: bytes, code: str) -> None:
     """A record that is no trade is rejected with the field at fault, whichever way it comes."""
     assert code_of(raw) == code
     for taken in (PARSER.document(b"[" + raw + b"]", NOW), PARSER.document(raw, NOW), PARSER.lines(raw, NOW)):

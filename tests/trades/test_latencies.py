@@ -18,12 +18,12 @@ def window(*measured: tuple[float, int]) -> LatencyWindow:
 
 
 def test_nothing_measured() -> None:
-    """There is no percentile."""
+    """Without a measurement there is no percentile."""
     assert window().percentiles(0.5, 0.99) == (None, None)
 
 
 def test_one_measurement() -> None:
-    """It is every percentile."""
+    """A single measurement is every percentile."""
     assert window((0.25, 7)).percentiles(0.0, 0.5, 0.99, 1.0) == (0.25,) * 4
 
 

@@ -37,7 +37,7 @@ QUEUE_REQUESTS = 0.3
 """SQS requests of a delivered event: a batch of 10 is sent, received and deleted."""
 
 CPU_SECONDS = 50e-6
-"""CPU of the service for a trade, all in: 34 to 48 µs over HTTP, 29 to 52 from Kafka (docs/performance.md)."""
+"""CPU of the service for a trade, all in: 33 to 48 µs over HTTP, 29 to 36 from Kafka (docs/performance.md)."""
 
 DATABASE_CPU_SECONDS = 10e-6
 """CPU of PostgreSQL for an inserted trade: 8.9 µs in batches of 5,000."""

@@ -54,5 +54,5 @@ def test_without_a_rate_all_are_due() -> None:
     ],
 )
 def test_the_total(pace: Pace, total: int | None) -> None:
-    """None where the trades have no end, or where their number depends on the brokers."""
+    """The total is None where the trades have no end, or where their number depends on the brokers."""
     assert pace.total == total

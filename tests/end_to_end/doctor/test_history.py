@@ -27,7 +27,7 @@ def test_table_missing(on_dynamodb: dict[str, object], dynamodb_running: DynamoS
 
 
 def test_dynamodb_away(on_dynamodb: dict[str, object]) -> None:
-    """Nothing listens at the endpoint."""
+    """An endpoint at which nothing listens is a failure that names it."""
     url = f"dynamodb://prices?region=us-east-1&endpoint=http://127.0.0.1:{free_port()}"
     assert Report(run_doctor(**on_dynamodb | {"history_url": url})).problems() == {"dynamodb": "fail"}
 

@@ -147,7 +147,7 @@ def test_a_connection_that_is_refused(
 
 
 def test_no_broker(healthy: dict[str, object]) -> None:
-    """The address and the reason."""
+    """A broker that does not answer is a failure with its address and the reason."""
     address = f"127.0.0.1:{free_port()}"
     report = Report(run_doctor(**healthy | {"trades_log": f"kafka://{address}/trades"}))
     assert report.problems() == {"kafka": "fail"}

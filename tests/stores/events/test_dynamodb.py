@@ -26,7 +26,7 @@ SECONDS = st.floats(0, 9_000_000_000)
 
 
 def test_an_item() -> None:
-    """The names, types and texts of the attributes; numbers are texts."""
+    """An item has the documented attributes; numbers are texts."""
     item = event_item("anomalies", event(5, body='{"a":1}'), 30 * DAY)
     assert item == {
         "topic_asset": {"S": "anomalies#btcusdt"},

@@ -80,7 +80,7 @@ async def test_lines_are_the_trades_of_the_store(
         assert await read(store, start, end) == await store.trades("btcusdt", start, end, 1000, newest_first=False)
 
 
-async def test_what_waits_is_read_as_trades(store: SqliteTrades) -> None:
+async def test_waiting_trades_are_read_as_trades(store: SqliteTrades) -> None:
     """A trade of the range that is in no block yet: there are no lines. One outside of the range does not matter."""
     waiting = made(random.Random(1), 1)[0]
     await in_blocks(store, [made(random.Random(2), 10)])

@@ -107,7 +107,7 @@ async def test_a_buried_record_is_written_soon(letters: Letters) -> None:
     )
 
 
-async def test_what_waits_is_written_when_it_is_closed(tmp_path: Path, clock: Clock) -> None:
+async def test_waiting_letters_are_written_when_the_file_is_closed(tmp_path: Path, clock: Clock) -> None:
     """Also where `run` was never called."""
     letters = Letters(tmp_path / "dead-letters.db", clock)
     await letters.dead.open()
@@ -149,7 +149,7 @@ async def test_the_oldest_letters_go_first(tmp_path: Path, clock: Clock) -> None
     assert letters.value("trades_dead_letters_lost_total") == 20
 
 
-async def test_what_finds_no_room_is_counted_as_lost(tmp_path: Path, clock: Clock) -> None:
+async def test_letters_without_room_are_counted_as_lost(tmp_path: Path, clock: Clock) -> None:
     """The queue is bounded: `bury` returns at once and keeps the first."""
     letters = Letters(tmp_path / "dead-letters.db", clock, most_waiting=10)
     await letters.dead.open()
@@ -233,7 +233,7 @@ async def test_a_reason_that_may_pass_is_tried_again(letters: Letters, clock: Cl
     assert [one.code for one in await letters.kept()] == ["price", "malformed"]
 
 
-async def test_it_is_tried_five_times(letters: Letters, clock: Clock) -> None:
+async def test_a_letter_is_tried_five_times(letters: Letters, clock: Clock) -> None:
     """Every 15 minutes; then it stays for the operator."""
     await buried(letters, "asset")
     tries = 0

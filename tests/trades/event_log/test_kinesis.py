@@ -46,7 +46,7 @@ async def test_json_is_stored_and_published_once(kinesis_running: Kinesis) -> No
 
 
 async def test_other_formats(kinesis_running: Kinesis, tmp_path: Path) -> None:
-    """Updates in protobuf, and JSON with the names of the trading pipeline, into SQLite."""
+    """Updates in protobuf, and JSON with other names of fields, are stored in SQLite."""
     stream, at = kinesis_running.stream(), int(time.time()) - 10
     records = [as_protobuf(number, ASSETS[number % 40], at * 10**9 + number * 1000) for number in range(1000)]
     records += [
