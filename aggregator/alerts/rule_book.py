@@ -15,6 +15,7 @@ from aggregator.alerts.rule_file import in_order
 from aggregator.alerts.rules import EVERY_ASSET, MOST_OF_EVERY_ASSET, MOST_RULES, Rule
 from aggregator.errors import StoreError
 from aggregator.models import encode
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.trades.ports import EventStore, StoredEvent
 
 TOPIC = "alert_rules"
@@ -57,7 +58,7 @@ class RuleBook:
         self._newest = 0.0
         self._whole_at = float("-inf")
         self._changed: Callable[[Sequence[Rule]], None] = _nothing
-        self._trouble = ""
+        self._trouble = TroubleLog("alert_rules_not_read", "alert_rules_read_again")
 
     @property
     def rules(self) -> list[Rule]:
@@ -126,9 +127,9 @@ class RuleBook:
                 await self.read()
                 await self._renew()
             except StoreError as error:
-                self._report(str(error))
+                self._trouble.report(str(error))
             else:
-                self._report("")
+                self._trouble.report("")
             await asyncio.sleep(POLL_SECONDS)
 
     async def _renew(self) -> None:
@@ -158,14 +159,6 @@ class RuleBook:
             self._versions[event.id] = event.timestamp, _decoder.decode(event.body)
         except msgspec.DecodeError as error:  # of another version of this service
             structlog.get_logger().warning("alert_rule_unreadable", rule=event.id, error=str(error))
-
-    def _report(self, trouble: str) -> None:
-        """Log when the store begins to fail, and when it works again."""
-        if trouble and not self._trouble:
-            structlog.get_logger().warning("alert_rules_not_read", error=trouble)
-        elif self._trouble and not trouble:
-            structlog.get_logger().info("alert_rules_read_again")
-        self._trouble = trouble
 
 
 def _nothing(_: Sequence[Rule]) -> None:

@@ -199,7 +199,7 @@ class IngestRoute:
                 outcome.count(await self._durable(receipt))
         except Refused as refused:
             for _, receipt in stored:
-                if receipt.done():
+                if receipt.done() and not receipt.cancelled() and receipt.exception() is None:
                     outcome.count(receipt.result())
             return outcome.refusal(refused)
         return outcome.response()

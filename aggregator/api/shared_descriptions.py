@@ -251,7 +251,7 @@ EVERY_ROUTE_RESPONDS = {
         component="MethodNotAllowed",
     ),
     408: refusal("The request took too long to arrive. The server closes the connection", component="TooSlow"),
-    413: refusal("The request body is too large. No route reads a body", component="BodyTooLarge"),
+    413: refusal("The request body is too large", component="BodyTooLarge"),
     414: refusal("Path and query string are too long", component="AddressTooLong"),
     421: refusal(
         "The Host header names no host of `ALLOWED_HOSTS`",

@@ -17,7 +17,7 @@ _NO_INGEST = Refusal(
 )
 _NOT_STORED = Refusal(
     "This process cannot read stored trades: set AGGREGATOR_TRADES_URL to the store of the process that takes them in,"
-    " which must be a sqlite:/// file on this machine or a dynamodb:// table",
+    " which must be a sqlite:/// file on this machine, a dynamodb:// table or a postgresql:// database",
     Code.TRADES_OFF,
 )
 _STORED = ("/trades", "/query")

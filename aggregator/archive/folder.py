@@ -37,7 +37,7 @@ class FolderStorage:
             file = os.open(self._root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             deadline = time.monotonic() + _LOCK_SECONDS
-            while not _locked(file):
+            while not self._locks(file):
                 if time.monotonic() > deadline:
                     raise StoreUnavailable(f"another process holds {self._root / _LOCK}")
                 time.sleep(_LOOK_SECONDS)
@@ -97,6 +97,15 @@ class FolderStorage:
         if self._work_folder is not None:
             delete_work_folder(self._work_folder)
 
+    def _locks(self, file: int) -> bool:
+        """Lock the file, unless another process holds it; return whether it is locked. Some file systems refuse."""
+        with self._mapped():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
     def _find(self, path: str) -> StoredFile | None:
         with self._mapped():
             try:
@@ -113,14 +122,6 @@ class FolderStorage:
             raise StoreRefused(f"cannot write to {self._root}: {error.strerror}") from error
         except OSError as error:
             raise StoreUnavailable(f"cannot write to {self._root}: {error.strerror}") from error
-
-
-def _locked(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _version(found: os.stat_result) -> str:

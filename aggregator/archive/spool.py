@@ -1,6 +1,7 @@
 """JSON lines of a range on their way from a store to Parquet, in files of at most PART_ROWS rows. Its calls wait."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +29,7 @@ class Spool:
                 file = self._next_file()
             file.write(self._lines(events))
         except OSError as error:
-            raise StoreUnavailable(f"cannot write to {self._folder}: {error.strerror}") from error
+            raise self._unavailable(error) from error
         self._in_file += len(events)
         self.rows += len(events)
 
@@ -38,15 +39,19 @@ class Spool:
             try:
                 self._file.close()
             except OSError as error:
-                raise StoreUnavailable(f"cannot write to {self._folder}: {error.strerror}") from error
+                raise self._unavailable(error) from error
             self._file = None
 
     def close(self) -> None:
         """Delete the files."""
         if self._file is not None:
-            self._file.close()
-        for one in self.files:
-            one.unlink(missing_ok=True)
+            with suppress(OSError):  # of what is buffered: the file is deleted
+                self._file.close()
+        try:
+            for one in self.files:
+                one.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unavailable(error) from error
 
     def _next_file(self) -> BinaryIO:
         self.finish()
@@ -55,3 +60,6 @@ class Spool:
         self._file = path.open("wb", buffering=1 << 20)
         self._in_file = 0
         return self._file
+
+    def _unavailable(self, error: OSError) -> StoreUnavailable:
+        return StoreUnavailable(f"cannot write to {self._folder}: {error.strerror}")

@@ -23,6 +23,7 @@ NAMES = ("exchange1", "exchange2", "exchange3")
 
 _FIRST_PORT = 8081
 _MOST_PLANTS = 10  # what mock_exchange takes
+_AT_ONCE = 1 << 16  # bytes
 _START_SECONDS = 60.0  # one second on an idle machine; the first start on a busy one also compiles the modules
 _NEEDS = {"analytics": "unusual trades", "archive": "the archive", "news": "headlines"}  # parts of the demo, by extra
 
@@ -94,13 +95,16 @@ async def mock_exchanges(symbols: Path, first_port: int, plants: float) -> Async
     They start together: each takes about a second.
     """
     processes: list[Process] = []
+    discarding: list[asyncio.Task[None]] = []
     try:
         for number, name in enumerate(NAMES):
             port = first_port + number if first_port else 0
             processes.append(await _start(name, "--port", str(port), "--symbols", symbols, "--plants", f"{plants:.6f}"))
-        yield await _addresses(processes)
+        addresses = await _addresses(processes)
+        discarding += [asyncio.create_task(_discard(one.stderr)) for one in processes]
+        yield addresses
     finally:
-        await asyncio.gather(*map(_end, processes))
+        await asyncio.gather(*map(_end, processes), *discarding)
 
 
 async def _start(name: str, *options: str | Path) -> Process:
@@ -141,6 +145,12 @@ async def _address(name: str, process: Process) -> str:
         mend = "choose other ports with --mock-port (0 for free ones)" if "listen" in complaint else "see above"
         raise DemoError(f"{name} did not start: {complaint or 'it printed nothing'}; {mend}")
     return match[0]
+
+
+async def _discard(pipe: asyncio.StreamReader | None) -> None:
+    """Read a pipe until its end. A full one would block the exchange, and then `Process.wait`, for ever."""
+    while pipe is not None and await pipe.read(_AT_ONCE):
+        pass
 
 
 async def _end(process: Process) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from aggregator.cli.ingest_call import IngestCall
+from aggregator.errors import printable
 from aggregator.outlets.queue_file import QueueFile
 from aggregator.stores.dead_letter_file import DeadLetterFile, FailedLetter
 from aggregator.stores.outbox_file import OutboxFile
@@ -121,7 +122,7 @@ def boxes(
 def _refused(letter: DeadLetter) -> Letter:
     at = _utc(letter.refused_at)
     line = f"{letter.id}  {letter.asset}  {letter.timestamp!r}  refused {at} UTC  {letter.reason}"
-    return Letter(letter.id, line, f"{letter.reason}\n{letter.body}")
+    return Letter(letter.id, printable(line, len(line)), f"{letter.reason}\n{letter.body}")
 
 
 def _rejected(letter: FailedLetter) -> Letter:
@@ -131,13 +132,8 @@ def _rejected(letter: FailedLetter) -> Letter:
         f"{letter.code}: {letter.reason}\n{letter.kind} of {letter.source}, {letter.attempts} attempts,"
         f" first {first} UTC, last {last} UTC\n{letter.raw.decode(errors='backslashreplace')}"
     )
-    return Letter(letter.id, _printable(line), text)
+    return Letter(letter.id, printable(line, len(line)), text)
 
 
 def _utc(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _printable(text: str) -> str:
-    """Return a text as one line without control characters: a reason may quote what was sent."""
-    return "".join(one if one.isprintable() else "?" for one in text)

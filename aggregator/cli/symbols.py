@@ -2,16 +2,16 @@
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from aggregator.cli.command import Command, Flags, start, whole_number_up_to
+from aggregator.cli.replaced_file import replaced
+from aggregator.cli.stopping import result_before_stop
 from aggregator.errors import CannotGoOn, ExchangeError, NotListed
 from aggregator.exchanges.dialect import Answer, Request
 from aggregator.exchanges.http import HttpExchange, Session, session
@@ -48,15 +48,9 @@ async def symbols(settings: Settings, wanted: Wanted, stop: asyncio.Event) -> No
     least = wanted.least or min(2, len(targets))
     if least > len(targets):
         raise CannotGoOn(f"--min-venues {least} is more than the {len(targets)} exchanges of --exchanges; lower it")
-    surveying = asyncio.create_task(_survey(settings, targets))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({surveying, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not surveying.done():
-        surveying.cancel()
-        await asyncio.gather(surveying, return_exceptions=True)
-        raise CannotGoOn("stopped before all exchanges had answered; nothing is written")
-    _write(_first(rank(surveying.result(), least), least, wanted), wanted.file)
+    told = "stopped before all exchanges had answered; nothing is written"
+    listed = await result_before_stop(_survey(settings, targets), stop, told)
+    _write(_first(rank(listed, least), least, wanted), wanted.file)
 
 
 def _usable(target: ExchangeTarget) -> ExchangeTarget:
@@ -103,27 +97,16 @@ def _first(ranked: Sequence[Ranked], least: int, wanted: Wanted) -> Sequence[Ran
     return ranked[: wanted.top]
 
 
-def _write(rows: Sequence[Ranked], file: Path | None) -> None:
-    """Write a temporary file and rename it, so that no reader sees a half-written one. Raises CannotGoOn."""
+def _write(rows: Sequence[Ranked], path: Path | None) -> None:
+    """Write the file, or to stdout without a path. Raises CannotGoOn."""
     text = "symbol,base,quote\n" + "".join(f"{row.symbol},{row.base},{row.quote}\n" for row in rows)
-    if file is None:
+    if path is None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        try:
-            with beside.open("x", encoding="utf-8", newline="") as opened:
-                opened.write(text)
-                opened.flush()
-                os.fsync(opened.fileno())
-            beside.replace(file)
-        finally:
-            with suppress(FileNotFoundError):
-                beside.unlink()
-    except OSError as error:
-        raise CannotGoOn(f"cannot write {file}: {error.strerror}", "name another file with --file") from error
-    log.info("symbols_written", file=str(file), symbols=len(rows))
+    with replaced(path, "--file") as beside, beside.open("x", encoding="utf-8", newline="") as file:
+        file.write(text)
+    log.info("symbols_written", file=str(path), symbols=len(rows))
 
 
 class SurveyedExchange(HttpExchange):

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
-import structlog
 
 from aggregator.errors import StoreError
 from aggregator.news.articles import Article, Sent, SentimentItem, Strength, checked, item_of
@@ -19,6 +18,7 @@ from aggregator.news.join import SPIKE, Join, stronger
 from aggregator.news.mentions import Mentions
 from aggregator.news.topic import SENTIMENT
 from aggregator.observability.metrics.news import NewsMetrics
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.resilience.backoff import Backoff
 from aggregator.trades.analytic import Measured
 from aggregator.trades.ports import EventReader
@@ -75,7 +75,7 @@ class NewsDesk:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._recent: OrderedDict[str, _Scored] = OrderedDict()
         self._emitted: OrderedDict[tuple[str, str], Strength] = OrderedDict()
-        self._is_failing = False
+        self._trouble = TroubleLog("news_not_joined", "news_joined_again")
 
     @property
     def is_settled(self) -> bool:
@@ -160,9 +160,9 @@ class NewsDesk:
         try:
             stored = await self._stored(fresh)
         except StoreError as error:
-            self._report(str(error))
+            self._trouble.report(str(error))
             return False
-        self._report("")
+        self._trouble.report("")
         if self._owned.get(asset) is not owner:  # forgotten meanwhile; if it is owned again, `run` comes back to it
             return True
         emitted = self._emitted.get((asset, fresh.id))
@@ -187,14 +187,6 @@ class NewsDesk:
             if item.correlation_strength != "none":
                 self._metrics.joined.labels(item.correlation_strength).inc()
         self._emit(items)
-
-    def _report(self, trouble: str) -> None:
-        """Log when the store begins to fail and when it works again, not every failure."""
-        if trouble and not self._is_failing:
-            structlog.get_logger().warning("news_not_joined", error=trouble)
-        elif self._is_failing and not trouble:
-            structlog.get_logger().info("news_joined_again")
-        self._is_failing = bool(trouble)
 
 
 def _keep(known: "OrderedDict[K, V]", key: K, value: V, most: int) -> None:

@@ -164,9 +164,11 @@ class OutletOutbox:
 
     async def close(self) -> None:
         """Close the outlets and the file."""
-        for one in self._outlets.values():
-            with suppress(Exception):  # the others have to be closed too
+        for name, one in self._outlets.items():
+            try:
                 await one.outlet.close()
+            except Exception as error:  # noqa: BLE001  # the others have to be closed too
+                self._log.warning("outlet_not_closed", outlet=name, error=type(error).__name__)
         await self._file.close()
 
     def _wants(self, name: str, one: OpenOutlet, event: OutletEvent) -> bool:

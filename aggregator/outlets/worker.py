@@ -145,12 +145,12 @@ class Worker:
         delivered = [row for row, one in zip(batch, answers, strict=True) if one.verdict is Verdict.DELIVERED]
         if delivered:
             await until_available(lambda: self._marks.delivered(delivered))
+            for row in delivered if self._attempts else ():
+                self._attempts.pop(row.id, None)
             self._delivered.inc(len(delivered))
             self._delay.observe(max(0.0, self._now() - delivered[0].id / _NANOSECONDS))
         if len(delivered) == len(batch):
             self._report("")
-            for row in batch if self._attempts else ():
-                self._attempts.pop(row.id, None)
             return ()
         return await self._not_delivered(batch, answers)
 

@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 from msgspec import Struct
 
 from aggregator.prices.bars import NO_BARS, Bars, bars_of, joined, merged
+from aggregator.resilience.together import all_of
 
 _PAGE = 1000  # prices in one read
 _PARTS = 4  # of a range, read at once
@@ -180,15 +181,10 @@ class BarCache:
         if self._minutes_of_history is not None:
             return await self._minutes_of_history(symbol, start, end)
         part = max(_SHORTEST_PART, -(-(end - start) // _PARTS))
-        try:
-            async with asyncio.TaskGroup() as group:  # the first failure cancels the others
-                reads = [
-                    group.create_task(self._read_part(symbol, begin, min(end, begin + part)))
-                    for begin in range(start, end, part)
-                ]
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return bars_of((point for read in reads for point in read.result()), 60)
+        reads = await all_of(
+            self._read_part(symbol, begin, min(end, begin + part)) for begin in range(start, end, part)
+        )
+        return bars_of((point for points in reads for point in points), 60)
 
     async def _read_part(self, symbol: str, start: float, end: float) -> Points:
         last = math.nextafter(end, -math.inf)

@@ -13,7 +13,7 @@ from aggregator.api.signals import SignalRoutes
 from aggregator.api.trade_schema import ModelState
 from aggregator.runtime.build_analytics import EventStores
 from aggregator.runtime.build_anomalies import why_no_anomalies
-from aggregator.runtime.build_news import why_off
+from aggregator.runtime.build_news import why_no_news
 from aggregator.runtime.process import Process
 from aggregator.trades.analytic import Analytic
 
@@ -39,5 +39,5 @@ def analytics_routes(process: Process, stores: EventStores, analytics: Sequence[
         *AnomalyRoute(catalog, stores.events, models, now, why_no_anomalies(settings)).routes(),
         *SignalRoutes(catalog, stores.events, now).routes(),
         *positions.routes(),
-        *SentimentRoute(catalog, stores.events, now, why_off(settings)).routes(),
+        *SentimentRoute(catalog, stores.events, now, why_no_news(settings)).routes(),
     ]

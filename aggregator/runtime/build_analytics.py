@@ -9,10 +9,10 @@ from aggregator.anomalies.event import ANOMALIES, stored_anomaly
 from aggregator.live.topics import Publisher, Topic
 from aggregator.news.topic import SENTIMENT, stored_event
 from aggregator.runtime.build_anomalies import open_anomalies
-from aggregator.runtime.build_news import open_news, why_off
+from aggregator.runtime.build_news import open_news, why_no_news
 from aggregator.runtime.build_outlets import before_events
 from aggregator.runtime.build_strategy import open_strategy
-from aggregator.runtime.event_stores import open_found
+from aggregator.runtime.event_stores import open_events_and_positions
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
 from aggregator.strategy.ports import PositionStore
@@ -34,7 +34,9 @@ class EventStores(msgspec.Struct, frozen=True):
 
 async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:
     """Open the stores, and delete old events from now on; they are closed with the process. Raises CannotGoOn."""
-    created = await open_found(process.settings, process.metrics, process.stack, attempt, process.clock.now)
+    created = await open_events_and_positions(
+        process.settings, process.metrics, process.stack, attempt, process.clock.now
+    )
     await process.keep_running(created.events)
     events = created.events if process.archive is None else process.archive.events(created.events)
     return EventStores(before_events(process, events), created.positions)
@@ -49,7 +51,7 @@ async def open_analytics(process: Process, stores: EventStores, publisher: Publi
         found.append(await open_anomalies(process, stores.events, anomalies))
     if settings.strategy:
         found.append(await open_strategy(process, stores.positions, stores.events, publisher))
-    if settings.news_targets and why_off(settings) is None:
+    if settings.news_targets and why_no_news(settings) is None:
         sentiment = await run_writer(process, stores, publisher, SENTIMENT, stored_event)
         found.append(await open_news(process, stores.events, sentiment))
     return found

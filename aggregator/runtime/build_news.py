@@ -18,7 +18,7 @@ from aggregator.trades.event_writer import EventWriter
 from aggregator.trades.ports import EventReader
 
 
-def why_off(settings: Settings) -> Refusal | None:
+def why_no_news(settings: Settings) -> Refusal | None:
     """Return why this process cannot read news; None if it can, or if other processes read them."""
     return None if settings.role == "api" or has_extra("news") else NOT_INSTALLED
 

@@ -19,7 +19,7 @@ _MEMORY = "memory://"
 _once: Attempt = attempt
 
 
-async def open_found(
+async def open_events_and_positions(
     settings: Settings,
     metrics: Metrics,
     stack: AsyncExitStack,

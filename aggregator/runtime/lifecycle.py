@@ -18,7 +18,7 @@ from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
 from aggregator.runtime.build_alerts import rules_of_file
-from aggregator.runtime.event_stores import open_found
+from aggregator.runtime.event_stores import open_events_and_positions
 from aggregator.runtime.process import Process
 from aggregator.runtime.roles import build_role
 from aggregator.runtime.stores import (
@@ -152,7 +152,7 @@ async def try_opening(settings: Settings) -> None:
         await open_redis(settings, stack)
         await open_history(settings, Metrics(), stack)
         await open_trade_reader(settings, Metrics(), stack)
-        await open_found(settings, Metrics(), stack)
+        await open_events_and_positions(settings, Metrics(), stack)
 
 
 def settle_memory() -> None:

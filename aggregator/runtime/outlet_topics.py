@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aggregator.outlets.address import TOPICS
 from aggregator.outlets.sources import PRICES, SENTIMENT, TRADES
 from aggregator.runtime.build_anomalies import why_no_anomalies
-from aggregator.runtime.build_news import why_off
+from aggregator.runtime.build_news import why_no_news
 from aggregator.settings import PREFIX, Settings
 
 _ANOMALIES, _SIGNALS = "anomalies", "signals"
@@ -27,6 +27,6 @@ def missing_topics(settings: Settings) -> Mapping[str, str]:
         found[_SIGNALS] = f"{PREFIX}STRATEGY is false"
     if not settings.news_targets:
         found[SENTIMENT] = f"{PREFIX}NEWS names no source"
-    elif (refusal := why_off(settings)) is not None:
+    elif (refusal := why_no_news(settings)) is not None:
         found[SENTIMENT] = refusal.msg
     return found

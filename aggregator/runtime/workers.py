@@ -138,9 +138,10 @@ def _how(process: SpawnProcess) -> str:
 
 
 def _stop(processes: Sequence[SpawnProcess]) -> None:
-    """Stop the `api` workers before the refresher: their requests in flight may wait for a refresh."""
-    for role in ("api", "refresher"):
-        _stop_all([process for process in processes if process.name.startswith(role)])
+    """Stop the `api` workers before the others: their requests in flight may wait for a refresh."""
+    api = [process for process in processes if process.name.startswith("api")]
+    _stop_all(api)
+    _stop_all([process for process in processes if process not in api])
 
 
 def _stop_all(processes: Sequence[SpawnProcess]) -> None:

@@ -23,19 +23,20 @@ _SERVICE = re.compile(
 )
 _SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
 _SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
-_URLS = {"history_url", "trades_url", "trades_log", "events_url", "exchanges", "cors_origins"}
+_URLS = {
+    "history_url",
+    "trades_url",
+    "trades_log",
+    "events_url",
+    "archive_url",
+    "table_stream",
+    "exchanges",
+    "cors_origins",
+}
 _SQLITE = "sqlite:///"
 _SECRET_ALWAYS = {"api_keys", "read_keys", "kafka_password", "postgres_password", "finnhub_key"}
 _ELSEWHERE = {"data_dir", "symbols_file"}  # paths of files that no process writes
-_SECRET = {
-    "api_keys",
-    "read_keys",
-    "cache_url",
-    "kafka_password",
-    "finnhub_key",
-    "news",
-    "outlets",
-}  # their values are never shown, not even in an error
+_SECRET = _SECRET_ALWAYS | {"cache_url", "news", "outlets"}  # their values are never shown, not even in an error
 
 
 _TOKEN_SHOWN = (

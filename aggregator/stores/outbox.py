@@ -18,6 +18,7 @@ import structlog
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.ports import Table
 from aggregator.prices.bars import MinuteSource, PointSource
 from aggregator.stores.outbox_file import OutboxFile
@@ -55,7 +56,7 @@ class Outbox:
         self._sender = Sender(self._file, table, _sender_metrics(metrics, table.name), now)
         self.drain = self._sender.drain
         self._upkeep = upkeep
-        self._file_error = ""
+        self._trouble = TroubleLog("outbox_failing", "outbox_recovered", store=table.name)
         self._log = structlog.get_logger().bind(store=table.name)
 
     async def open(self) -> None:
@@ -80,12 +81,12 @@ class Outbox:
         try:
             appended = await self._file.append(prices)
         except StoreUnavailable as error:
-            self._report_file_state(str(error))
+            self._trouble.report(str(error))
             if not await self._send_directly(prices):
                 raise
             self._metrics.store_errors.labels("history", error.reason).inc()
             return
-        self._report_file_state("")
+        self._trouble.report("")
         self._sender.notify()
         for tier, rows in appended.given_up.items():
             self._metrics.outbox_refused.labels(tier).inc(rows)
@@ -108,21 +109,13 @@ class Outbox:
     async def ping(self) -> None:
         """Raise StoreUnavailable unless prices can be written to the file; the table may be away."""
         await self._file.ping()
-        if self._file_error:  # an empty transaction may succeed on a full disk
-            raise StoreUnavailable(self._file_error)
+        if self._trouble.error:  # an empty transaction may succeed on a full disk
+            raise StoreUnavailable(self._trouble.error)
 
     async def close(self) -> None:
         """Close the file and the table."""
         await self._file.close()
         await self._table.close()
-
-    def _report_file_state(self, error: str) -> None:
-        """Log when writes to the file begin to fail and when they succeed again, not every failure."""
-        if error and not self._file_error:
-            self._log.warning("outbox_failing", error=error)
-        elif self._file_error and not error:
-            self._log.info("outbox_recovered")
-        self._file_error = error
 
 
 def _sender_metrics(metrics: Metrics, store: str) -> SenderMetrics:

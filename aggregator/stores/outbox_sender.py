@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.resilience.backoff import Backoff
 from aggregator.resilience.waiting import until_available, wait_at_most
 from aggregator.stores.waiting_file import Row, WaitingFile
@@ -98,7 +99,7 @@ class Sender(Generic[R]):
         self._ids_in_flight: set[int] = set()
         self._settled, self._arrived = asyncio.Event(), asyncio.Event()
         self._is_draining = False
-        self._table_error = ""
+        self._trouble = TroubleLog("table_failing", "table_recovered", store=table.name)
         self._log = structlog.get_logger().bind(store=table.name)
 
     def notify(self) -> None:
@@ -198,10 +199,10 @@ class Sender(Generic[R]):
             except StoreRefused as refusal:
                 return await self._deliver_one_by_one(list(left.values()), batch, str(refusal))
             except StoreUnavailable as error:
-                self._report_table_state(str(error))
+                self._trouble.report(str(error))
                 not_taken = [row.record for row in left.values()]
             else:
-                self._report_table_state("")
+                self._trouble.report("")
             left = {key: left[key] for key in map(self._key, not_taken)}
             if left:
                 self._metrics.retries.inc(len(left))
@@ -234,11 +235,3 @@ class Sender(Generic[R]):
             self._metrics.oldest.set(0 if size.oldest is None else max(0.0, self._now() - size.oldest))
             self._metrics.dead_held.set(size.dead)
             await asyncio.sleep(_MEASURE_SECONDS)
-
-    def _report_table_state(self, error: str) -> None:
-        """Log when the table goes away and when it is back, not every failure."""
-        if error and not self._table_error:
-            self._log.warning("table_failing", error=error)
-        elif self._table_error and not error:
-            self._log.info("table_recovered")
-        self._table_error = error

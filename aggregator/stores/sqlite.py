@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -75,6 +76,8 @@ class SqliteHistory:
         self._file = Database(path, _SCHEMA, _VERSION)
         self._retention = retention
         self._now = now
+        self._sweep_at = self._look_at = 0.0  # monotonic seconds
+        self._due: list[str] = []  # assets whose prices should become bars
 
     async def open(self) -> None:
         """Create file and table where missing. Raises StoreRefused when the path cannot hold a database."""
@@ -82,24 +85,34 @@ class SqliteHistory:
         await self._file.write(create_tables)
 
     async def run(self) -> None:
-        """Make bars of prices, delete expired ones every ten minutes, checkpoint every second; never returns."""
-        sweep_at = look_at = 0.0
-        due: list[str] = []
+        """Make bars of prices, delete expired ones every ten minutes, checkpoint every second; never returns.
+
+        A step that fails keeps the others from nothing: without checkpoints, the journal would grow for ever.
+        """
+        log, is_failing = structlog.get_logger(), False
         while True:
-            try:
-                if time.monotonic() >= sweep_at:
-                    sweep_at = time.monotonic() + _SWEEP_SECONDS
-                    await self.expire()
-                if time.monotonic() >= look_at:
-                    look_at = time.monotonic() + _LOOK_SECONDS
-                    due = await self.due_for_bars()
-                for asset in due[:_ROLLS]:
-                    await self.roll(asset)
-                due = due[_ROLLS:]
-                await self._file.checkpoint()
-            except StoreError as error:
-                structlog.get_logger().warning("history_upkeep_failed", error=str(error))
+            found = [await _failure_of(step) for step in (self._sweep, self._make_bars, self._file.checkpoint)]
+            failures = [failure for failure in found if failure is not None]
+            if failures and not is_failing:
+                log.warning("history_upkeep_failed", error=str(failures[0]))
+            is_failing = bool(failures)
             await asyncio.sleep(_CHECKPOINT_SECONDS)
+
+    async def _sweep(self) -> None:
+        """Delete expired prices, if that is due."""
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + _SWEEP_SECONDS
+            await self.expire()
+
+    async def _make_bars(self) -> None:
+        """Make bars of the prices of some assets. Raises the first StoreError, after the other assets."""
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_SECONDS
+            self._due = await self.due_for_bars()
+        some, self._due = self._due[:_ROLLS], self._due[_ROLLS:]
+        found = [await _failure_of(partial(self.roll, asset)) for asset in some]
+        if failures := [failure for failure in found if failure is not None]:
+            raise failures[0]
 
     async def expire(self) -> None:
         """Delete the prices that are older than the retention."""
@@ -164,6 +177,14 @@ class SqliteHistory:
     async def close(self) -> None:
         """Wait for the write under way and close the file."""
         await self._file.close()
+
+
+async def _failure_of(step: Callable[[], Awaitable[object]]) -> StoreError | None:
+    try:
+        await step()
+    except StoreError as error:
+        return error
+    return None
 
 
 def _insert(connection: Connection, rows: Sequence[tuple[str, float, float, str]]) -> None:

@@ -17,6 +17,7 @@ from aggregator.errors import StoreError, StoreRefused
 from aggregator.live.topics import Publisher
 from aggregator.observability.metrics.events import EventMetrics
 from aggregator.observability.metrics.strategy import StrategyMetrics
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.resilience.backoff import Backoff
 from aggregator.strategy.ports import Position, PositionStore
 from aggregator.strategy.signals import SIGNALS, Signal, signal_of, stored_signal
@@ -61,7 +62,7 @@ class PositionWriter:
         self._count = 0
         self._arrived, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
-        self._trouble = ""
+        self._trouble = TroubleLog("paper_positions_not_stored", "paper_positions_stored_again")
 
     @property
     def waiting(self) -> int:
@@ -185,16 +186,8 @@ class PositionWriter:
                 if isinstance(error, StoreRefused):
                     structlog.get_logger().error("paper_position_refused", error=str(error))
                     return False
-                self._report(str(error))
+                self._trouble.report(str(error))
                 await backoff.pause()
             else:
-                self._report("")
+                self._trouble.report("")
                 return result
-
-    def _report(self, trouble: str) -> None:
-        """Log when the store begins to fail and when it works again, not every failure."""
-        if trouble and not self._trouble:
-            structlog.get_logger().warning("paper_positions_not_stored", error=trouble)
-        elif self._trouble and not trouble:
-            structlog.get_logger().info("paper_positions_stored_again")
-        self._trouble = trouble

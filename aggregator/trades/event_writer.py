@@ -11,6 +11,7 @@ import structlog
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.live.topics import Publisher, Topic
 from aggregator.observability.metrics.events import EventMetrics
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.resilience.backoff import Backoff
 from aggregator.trades.ports import EventStore, StoredEvent
 
@@ -51,7 +52,7 @@ class EventWriter(Generic[T]):
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._trouble = ""
+        self._trouble = TroubleLog("events_not_stored", "events_stored_again", topic=topic.name)
 
     @property
     def waiting(self) -> int:
@@ -135,16 +136,8 @@ class EventWriter(Generic[T]):
             except StoreRefused:
                 raise
             except StoreError as error:
-                self._report(str(error))
+                self._trouble.report(str(error))
                 await backoff.pause()
             else:
-                self._report("")
+                self._trouble.report("")
                 return
-
-    def _report(self, trouble: str) -> None:
-        """Log when the store begins to fail and when it works again, not every failure."""
-        if trouble and not self._trouble:
-            structlog.get_logger().warning("events_not_stored", topic=self._topic.name, error=trouble)
-        elif self._trouble and not trouble:
-            structlog.get_logger().info("events_stored_again", topic=self._topic.name)
-        self._trouble = trouble

@@ -18,6 +18,7 @@ import structlog
 
 from aggregator.errors import StoreError
 from aggregator.models import Trade
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.trades.asset_states import AssetStates
 from aggregator.trades.event_log.partition import Assignment, FromPartition
 from aggregator.trades.event_log.window_start import WindowStart
@@ -107,7 +108,7 @@ class WindowSaver:
         self._clock = clock
         self._progress: dict[Assignment, _Progress] = {}
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()  # one for each assignment at most
-        self._is_failing = False
+        self._trouble = TroubleLog("windows_not_saved", "windows_saved_again")
 
     def update_starts(self, parts: Iterable[FromPartition]) -> None:
         """Let the next commits of these partitions name a saved state that is old enough."""
@@ -174,9 +175,9 @@ class WindowSaver:
             try:
                 await self._store.save(job.assignment.partition, job.start.offset, job.body, job.before)
             except StoreError as error:
-                self._report(str(error))
+                self._trouble.report(str(error))
             else:
-                self._report("")
+                self._trouble.report("")
                 if job.assignment in self._progress:
                     self._progress[job.assignment].saved.append((self._clock(), job.start))
             if job.assignment in self._progress:
@@ -199,11 +200,3 @@ class WindowSaver:
             progress.is_saving = True
             start = WindowStart(one.first, one.assignment.starts.newest, is_saved=True)
             self._jobs.put_nowait(_Job(one.assignment, start, body, progress.before))
-
-    def _report(self, trouble: str) -> None:
-        """Log when saves begin to fail, and when they succeed again."""
-        if trouble and not self._is_failing:
-            structlog.get_logger().warning("windows_not_saved", error=trouble)
-        elif self._is_failing and not trouble:
-            structlog.get_logger().info("windows_saved_again")
-        self._is_failing = bool(trouble)

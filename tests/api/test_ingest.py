@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregator.models import Trade
+from aggregator.trades.ports import NotAppended, Receipt
 from tests.parts.ingest_api import (
     JSON,
     LINES,
@@ -68,6 +70,25 @@ async def test_one_record_and_an_array(tmp_path: Path) -> None:
         assert counts(await api.post(json.dumps(record(1)).encode())) == (1, 0, 0)
         assert counts(await api.post(json.dumps([record(1), record(2), record(2)]).encode())) == (1, 2, 0)
         assert await api.store.ids() == ["1", "2"]
+
+
+async def test_a_log_that_cannot_deliver_is_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of lines in parts, the receipts of several parts fail together: each is a refusal, none is an error of ours."""
+    async with ingesting(tmp_path) as api:
+        receipts = [asyncio.get_running_loop().create_future() for _ in range(2)]
+        waiting = iter(receipts)
+
+        def append(_: Sequence[Trade], __: str = "") -> "asyncio.Future[Receipt]":
+            return next(waiting)
+
+        def parts() -> Iterator[bytes]:
+            yield from (line(1), line(2))
+            for receipt in receipts:
+                receipt.set_exception(NotAppended("no broker answers"))
+
+        monkeypatch.setattr(api.log, "append", append)  # as the log of an outage
+        answer = await api.post(parts(), LINES)
+    assert (answer.status, answer.json["code"], answer.json["accepted"]) == (503, "not_stored_yet", 0)
 
 
 async def test_partial_success(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from aggregator.models import Price, Source, Tier, Trade, encode, encode_as_stri
 from aggregator.news.articles import SentimentItem
 from aggregator.news.topic import stored_event
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.event_stores import open_found
+from aggregator.runtime.event_stores import open_events_and_positions
 from aggregator.runtime.stores import open_history, open_trade_store
 from aggregator.settings import Settings
 from aggregator.stores.letter_archive import ArchivedLetter
@@ -100,7 +100,7 @@ async def _fill(folder: Path, hot: str, trades: Sequence[Trade], prices: Sequenc
         await history.drain(60)
         sending.cancel()
         await asyncio.wait([sending])
-        store = (await open_found(settings, metrics, stack)).events
+        store = (await open_events_and_positions(settings, metrics, stack)).events
         for dataset, some in _events(start):
             await store.put(dataset.name, some)
 

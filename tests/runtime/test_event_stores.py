@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.errors import CannotGoOn, StoreUnavailable
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.event_stores import open_found
+from aggregator.runtime.event_stores import open_events_and_positions
 from aggregator.settings import Settings
 from aggregator.stores.database import Database
 from aggregator.trades.ports import StoredEvent
@@ -38,8 +38,8 @@ def settings(**chosen: str) -> Settings:
 async def test_an_api_process_reads_what_another_one_writes(stack: AsyncExitStack, tmp_path: Path) -> None:
     """On a file that both share."""
     url = f"sqlite:///{tmp_path}/events.db"
-    writer = await open_found(settings(events_url=url), metrics(), stack, now=lambda: NOW)
-    reader = await open_found(settings(events_url=url, role="api"), metrics(), stack, now=lambda: NOW)
+    writer = await open_events_and_positions(settings(events_url=url), metrics(), stack, now=lambda: NOW)
+    reader = await open_events_and_positions(settings(events_url=url, role="api"), metrics(), stack, now=lambda: NOW)
     await writer.events.put("anomalies", [EVENT])
     assert await reader.events.events("anomalies", "btcusdt", 0, NOW, 9, newest_first=True) == [EVENT]
 
@@ -52,8 +52,8 @@ async def test_a_file_that_cannot_be_used(
     (tmp_path / "events.db").mkdir()
     for chosen in (settings(), settings(role="api", events_url="sqlite:///events.db")):
         with pytest.raises(CannotGoOn, match="AGGREGATOR_EVENTS_URL"):
-            await open_found(chosen, metrics(), stack)
-    found = await open_found(settings(role="api"), metrics(), stack)
+            await open_events_and_positions(chosen, metrics(), stack)
+    found = await open_events_and_positions(settings(role="api"), metrics(), stack)
     assert found.events.name == "memory"
 
 
@@ -61,7 +61,7 @@ async def test_failures_are_counted(stack: AsyncExitStack, tmp_path: Path) -> No
     """Each call that fails, by its reason."""
     counted = metrics()
     path = tmp_path / "events.db"
-    found = await open_found(settings(events_url=f"sqlite:///{path}"), counted, stack)
+    found = await open_events_and_positions(settings(events_url=f"sqlite:///{path}"), counted, stack)
     other = Database(path, "", 1)
     stack.push_async_callback(other.close)
 

@@ -12,5 +12,5 @@ def test_who_needs_the_extra(monkeypatch: pytest.MonkeyPatch, role: str, is_off:
     """Processes that process trades: an API process answers from the store."""
     monkeypatch.setattr(build_news, "has_extra", lambda _: False)
     given = {"role": role, "cache_url": "redis://localhost", "trades_log": "kafka://localhost:9092/trades"}
-    off = build_news.why_off(Settings.model_validate(given))
+    off = build_news.why_no_news(Settings.model_validate(given))
     assert off == (NOT_INSTALLED if is_off else None)

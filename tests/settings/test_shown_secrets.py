@@ -26,6 +26,22 @@ def test_a_token_on_the_command_line_is_refused(outlets: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("archive_url", f"s3://key:{TOKEN}@bucket/lake"),
+        ("archive_url", f"s3://bucket/lake?endpoint=http://key:{TOKEN}@host&x=1"),
+        ("table_stream", f"dynamodb://table?endpoint=http://key:{TOKEN}@host&x=1"),
+        ("table_stream", f"key:{TOKEN}@table"),
+    ],
+)
+def test_a_key_in_a_wrong_address_is_not_shown(name: str, address: str) -> None:
+    """The error names the setting and what is wrong with it."""
+    with pytest.raises(SettingsError, match=f"AGGREGATOR_{name.upper()}") as error:
+        load({name: address})
+    assert TOKEN not in str(error.value)
+
+
+@pytest.mark.parametrize(
     "outlets",
     [
         "https://hooks.example/prices?topics=alerts&name=desk",

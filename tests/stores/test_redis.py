@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from decimal import Decimal
 
 import pytest
 import redis.asyncio as redis
@@ -12,9 +13,10 @@ import uvloop
 
 from aggregator.errors import StoreUnavailable
 from aggregator.live.price_topic import PRICES
-from aggregator.models import Tier
+from aggregator.models import Tier, Trade
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient, mapped
+from aggregator.stores.redis.last_trades import LastTradesStore
 from tests.parts.examples import NOW, price
 from tests.parts.limits import allowed
 from tests.parts.ports import free_port
@@ -96,6 +98,22 @@ async def test_a_flushed_redis_learns_the_script_again(redis_cache: RedisCache, 
     await client.script_flush()
     await redis_cache.write([price(timestamp=NOW + 1)])
     assert (await redis_cache.latest(["btcusdt"]))["btcusdt"].timestamp == NOW + 1
+
+
+async def test_a_user_without_the_right_to_load_scripts_loses_no_price_silently(
+    redis_running: RedisServer, client: redis.Redis
+) -> None:
+    """A write or read that Redis could not do is an error which names the missing right, not a success."""
+    rights = ["reset", "on", ">hush", "~*", "&*", "+@all", "-script|load"]
+    await client.execute_command("ACL", "SETUSER", "scriptless", *rights)  # type: ignore[no-untyped-call]  # redis-py has not typed it
+    await client.script_flush()
+    limited = RedisClient(redis_running.url.replace("redis://", "redis://scriptless:hush@"), timeout=allowed(5))
+    trade = Trade("btcusdt", Decimal(1), None, NOW, "binance", "1")
+    for write in (RedisCache(limited, TTL).write([price()]), LastTradesStore(limited, 60).write([trade], [])):
+        with pytest.raises(StoreUnavailable, match="script"):
+            await write
+    await limited.close()
+    await client.execute_command("ACL", "DELUSER", "scriptless")  # type: ignore[no-untyped-call]  # redis-py has not typed it
 
 
 async def test_an_outage_is_an_error_in_time_and_heals() -> None:

@@ -1,5 +1,6 @@
 """The bars in a SQLite file are those of all its prices: late ones, those of another process, and of an older file."""
 
+import asyncio
 import random
 import sqlite3
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from aggregator.prices.bars import Bars, BarSource, bars_of
 from aggregator.prices.candles import INTERVALS
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.examples import NOW, price
+from tests.parts.limits import allowed
 
 DAY = 86_400
 
@@ -115,3 +117,22 @@ async def test_expired_prices_take_their_bars_along(tmp_path: Path) -> None:
 async def test_sqlite_keeps_bars(sqlite: SqliteHistory) -> None:
     """So charts are not computed from its prices."""
     assert isinstance(sqlite, BarSource)
+
+
+async def test_a_row_that_is_no_price_stops_nothing_else(tmp_path: Path) -> None:
+    """The bars of the other assets are made, and the journal is moved into the file, whose size grows."""
+    path = tmp_path / "prices.db"
+    history = SqliteHistory(path, now=lambda: NOW)
+    await history.open()
+    await history.write([price("btcusdt", NOW - DAY + second) for second in range(1000)])
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO prices VALUES ('aave', ?, ?, 'no JSON')", (NOW - DAY, NOW - DAY))
+    connection.close()
+    empty = path.stat().st_size
+    running = asyncio.create_task(history.run())
+    async with asyncio.timeout(allowed(10)):
+        while await history.due_for_bars() != ["aave"] or path.stat().st_size == empty:
+            await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await history.close()

@@ -13,6 +13,7 @@ from aggregator.archive.address import parse_archive_url
 from aggregator.archive.archived_trades import ArchivedTrades
 from aggregator.archive.reads import ArchiveReads
 from aggregator.cli.backtest.report import AssetResult, Write, csv_file, print_report
+from aggregator.cli.stopping import result_before_stop
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.models import Asset, rfc_3339
 from aggregator.observability.metrics import Metrics
@@ -43,15 +44,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 async def backtest(settings: Settings, wanted: Wanted, stop: asyncio.Event) -> None:
     """Run the backtest. Raises CannotGoOn, and then writes nothing; so does a stop."""
-    working = asyncio.create_task(_results(settings, wanted))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not working.done():
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
-        raise CannotGoOn("stopped; nothing is written")
-    results = working.result()
+    results = await result_before_stop(_results(settings, wanted), stop, "stopped; nothing is written")
     trades = sum(one.trades for one in results)
     print_report(_heading(wanted, trades, len(results)), results)
     kept_since = time.time() - settings.trades_retention

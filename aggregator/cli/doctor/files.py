@@ -86,7 +86,7 @@ def _remove(file: Path) -> None:
 def _letters(check: str, size: Size, records: str) -> list[Finding]:
     if not size.dead:
         return []
-    return [warning(check, f"DynamoDB has refused {size.dead} {records} for good", "aggregator dead-letters list")]
+    return [warning(check, f"the store has refused {size.dead} {records} for good", "aggregator dead-letters list")]
 
 
 def _room(check: str, path: Path, may_grow: int) -> list[Finding]:

@@ -14,7 +14,7 @@ from aggregator.archive.sql_hot import hot_rows
 from aggregator.archive.sql_session import SqlSession
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.build_features import KEPT_SECONDS, features_files
-from aggregator.runtime.event_stores import open_found
+from aggregator.runtime.event_stores import open_events_and_positions
 from aggregator.runtime.stores import catalog_of, open_history, open_trade_reader
 from aggregator.settings import Settings
 from aggregator.stores.events.sqlite import SqliteEvents
@@ -97,7 +97,7 @@ class HotStores:
             return StoredPrices(await open_history(settings, metrics, self._stack))
         if name == FEATURES.name:
             return StoredEvents(await self._features(), FEATURES)
-        return StoredEvents((await open_found(settings, metrics, self._stack)).events, DATASETS[name])
+        return StoredEvents((await open_events_and_positions(settings, metrics, self._stack)).events, DATASETS[name])
 
 
 class _Merged:

@@ -4,7 +4,6 @@ Attributes: asset (S, partition), timestamp (N, sort: exchange time in unix seco
 time), tier (S), spread (N), sources and, if any, left_out (S, JSON), expires_at (N, only with a retention).
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -15,6 +14,7 @@ import msgspec
 from aggregator.errors import StoreRefused
 from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Source, Tier, encode
 from aggregator.observability.metrics import Metrics
+from aggregator.resilience.together import all_of
 from aggregator.stores.dynamodb.connected_table import QUERY_SECONDS, ConnectedTable, Item
 from aggregator.stores.dynamodb.table_setup import TableKeys
 
@@ -51,12 +51,7 @@ class DynamoTable(ConnectedTable):
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol, without prices of the future; a symbol without any is left out."""
-        try:
-            async with asyncio.TaskGroup() as group:  # the first failure cancels the others
-                queries = [group.create_task(self._latest(symbol)) for symbol in symbols]
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        found = (query.result() for query in queries)
+        found = await all_of(self._latest(symbol) for symbol in symbols)
         return {price.asset: price for price in found if price is not None}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:

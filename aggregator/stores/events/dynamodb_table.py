@@ -214,7 +214,8 @@ class DynamoPositions:
             return []
         low, high, most = min(assets), max(assets), 1 << 20
         items = await self._table.read(OPEN, low, high, most, newest_first=False, consistent=True)
-        found = {item[SORT]["S"]: position_of(item) for item in items if item[SORT]["S"] in set(assets)}
+        asked = set(assets)
+        found = {item[SORT]["S"]: position_of(item) for item in items if item[SORT]["S"] in asked}
         return [found[asset] for asset in assets if asset in found]
 
     async def closed(self, asset: str | None, limit: int, after: tuple[float, str] | None = None) -> list[Position]:

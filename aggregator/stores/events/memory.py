@@ -10,6 +10,7 @@ from aggregator.trades.ports import StoredEvent
 
 _URL = "memory://"
 _MOST_EVENTS = 20_000  # of one asset and topic; then the oldest are dropped
+_MOST_CLOSED = 20_000  # positions, of all assets; then those that were closed first are dropped
 
 Key = tuple[float, str]
 """The time and the id of an event or of a closed position."""
@@ -78,11 +79,11 @@ class MemoryEvents:
 
 
 class MemoryPositions:
-    """`aggregator.strategy.ports.PositionStore` in memory. Nothing here raises StoreError."""
+    """`aggregator.strategy.ports.PositionStore` in memory, with the last 20,000 closed ones. Raises no StoreError."""
 
     def __init__(self) -> None:
         self._open: dict[str, Position] = {}  # by asset
-        self._closed: dict[str, Position] = {}  # by id
+        self._closed: dict[str, Position] = {}  # by id, in the order of closing
 
     async def open(self, position: Position) -> bool:
         """As `PositionStore.open`."""
@@ -97,6 +98,8 @@ class MemoryPositions:
             return False
         del self._open[position.asset]
         self._closed[position.id] = position
+        if len(self._closed) > _MOST_CLOSED:
+            del self._closed[next(iter(self._closed))]
         return True
 
     async def open_positions(self, assets: Sequence[str]) -> list[Position]:

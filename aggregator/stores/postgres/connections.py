@@ -104,7 +104,7 @@ class Connections:
             user=to.user,
             database=to.database,
             password=self._password.get_secret_value() or None,  # None: PGPASSWORD or the file .pgpass
-            ssl=_tls(to),
+            ssl=await asyncio.to_thread(_tls, to),  # it reads the files of the authorities
             timeout=_CONNECT_SECONDS,
             server_settings={
                 "application_name": "aggregator",

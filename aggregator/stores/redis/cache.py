@@ -4,15 +4,13 @@ The key `<prefix>price:<asset>` has the price's JSON and the tier's TTL. New pri
 `<prefix>prices`, a JSON array for each batch; `aggregator.cluster.topic_feed` subscribes.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-
-from redis.exceptions import NoScriptError
 
 from aggregator.live.price_topic import PRICES
 from aggregator.models import FUTURE_TOLERANCE, Price, Tier, decode_price, encode
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
+from aggregator.stores.redis.script import Run, Script
 
 # For each price there are these cases:
 # 1. The key's price is newer, or as old with another body: it stays. Clients may have got it.
@@ -21,7 +19,7 @@ from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 # 3. The new price is newer: it is written and published.
 # 4. The same bytes are written again: the TTL starts again, nothing is published.
 # The first timestamp in a price's JSON is the price's own; finding it takes a tenth of the time of decoding the JSON.
-_SET_IF_NEWER = """
+_SET_IF_NEWER = Script("""
 local taken, latest = {}, tonumber(ARGV[2])
 for i, key in ipairs(KEYS) do
   local body, timestamp, ttl = ARGV[3 * i], tonumber(ARGV[3 * i + 1]), ARGV[3 * i + 2]
@@ -34,9 +32,8 @@ for i, key in ipairs(KEYS) do
   end
 end
 if #taken > 0 then redis.call('PUBLISH', ARGV[1], '[' .. table.concat(taken, ',') .. ']') end
-"""
-_SHA = hashlib.sha1(_SET_IF_NEWER.encode(), usedforsecurity=False).hexdigest()  # Redis' name for the script
-_SCRIPT_PRICES = 50  # prices in one run of the script, during which Redis serves no other client
+""")
+_RUN_PRICES = 50  # in one run of the script, during which Redis serves no other client
 _READ_PRICES = 1000  # prices in one MGET
 
 
@@ -53,9 +50,10 @@ class RedisCache:
 
     async def write(self, prices: Sequence[Price]) -> None:
         """Keep each price for its tier's TTL, except where Redis has a newer one, and publish it."""
-        with mapped():
-            if not await self._pipelined(prices, load=False):
-                await self._pipelined(prices, load=True)
+        if prices:
+            firsts = range(0, len(prices), _RUN_PRICES)
+            with mapped():
+                await _SET_IF_NEWER.run(self._redis, [self._run(prices[at : at + _RUN_PRICES]) for at in firsts])
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the prices of `symbols`; a missing price, or one that cannot be read, is left out."""
@@ -74,28 +72,12 @@ class RedisCache:
     async def close(self) -> None:
         """There is nothing to close: the connections belong to the client."""
 
-    async def _pipelined(self, prices: Sequence[Price], *, load: bool) -> bool:
-        """Send the whole batch; return False when Redis, restarted or flushed, does not know the script."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            if load:
-                pipe.script_load(_SET_IF_NEWER)
-            latest = repr(self._now() + FUTURE_TOLERANCE)
-            for first in range(0, len(prices), _SCRIPT_PRICES):
-                some = prices[first : first + _SCRIPT_PRICES]
-                keys = [self._prefix + price.asset for price in some]
-                values = [
-                    value
-                    for price in some
-                    for value in (encode(price), repr(price.timestamp), self._ttl_ms[price.tier])
-                ]
-                pipe.evalsha(_SHA, len(keys), *keys, self._channel, latest, *values)
-            answers = await pipe.execute(raise_on_error=False)
-        refusals = [answer for answer in answers if isinstance(answer, Exception)]
-        if any(isinstance(refusal, NoScriptError) for refusal in refusals):
-            return False
-        if refusals:
-            raise refusals[0]
-        return True
+    def _run(self, prices: Sequence[Price]) -> Run:
+        latest = repr(self._now() + FUTURE_TOLERANCE)
+        values = [
+            value for price in prices for value in (encode(price), repr(price.timestamp), self._ttl_ms[price.tier])
+        ]
+        return Run([self._prefix + price.asset for price in prices], [self._channel, latest, *values])
 
 
 def _read(raw: bytes | str) -> Price | None:

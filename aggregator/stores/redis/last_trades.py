@@ -4,18 +4,16 @@ The hash `<prefix>quotes` has the JSON of a trade by asset, `<prefix>features` t
 do, counted from the last write.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import structlog
-from redis.exceptions import NoScriptError
 
-from aggregator.errors import StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE, Trade, encode
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
+from aggregator.stores.redis.script import Run, Script
 from aggregator.trades.features import Features
 
 # A processor that has lost an asset to another one, and does not know it yet, may write later than that one. Therefore
@@ -50,7 +48,7 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('HLEN', KEYS[1])
 """
-_SCRIPT_VALUES = 50  # values in one run of a script, during which Redis serves no other client
+_RUN_VALUES = 50  # in one run of a script, during which Redis serves no other client
 _WRITE_VALUES = 200  # values in one call, which are encoded without a pause
 _READ_ASSETS = 200  # assets in one read, whose values are decoded without a pause
 
@@ -60,15 +58,13 @@ class _Kind(msgspec.Struct, frozen=True):
 
     name: str
     time: str
-    script: str
-    sha: str
+    script: Script
     decoder: Any  # msgspec.json.Decoder of Trade or Features
 
 
 def _kind(name: str, time: str, ties: str, schema: type[object]) -> _Kind:  # the parameter is no clock
-    script = _SET_IF_NEWER.replace("TIME", time).replace("TIES", ties)
-    sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()  # Redis' name for the script
-    return _Kind(name, time, script, sha, msgspec.json.Decoder(schema))
+    script = Script(_SET_IF_NEWER.replace("TIME", time).replace("TIES", ties))
+    return _Kind(name, time, script, msgspec.json.Decoder(schema))
 
 
 _QUOTES = _kind("quotes", "timestamp", "'venue','id'", Trade)
@@ -111,37 +107,19 @@ class LastTradesStore:
 
     async def _write(self, kind: _Kind, values: Sequence[Trade] | Sequence[Features]) -> int:
         """Write the values of one hash, a part at a time; return how many it has."""
-        size: int | None = None
+        size = 0
         for first in range(0, max(1, len(values)), _WRITE_VALUES):
             part = values[first : first + _WRITE_VALUES]
-            size = await self._pipelined(kind, part, load=False)
-            if size is None:
-                size = await self._pipelined(kind, part, load=True)
-        if size is None:
-            raise StoreUnavailable("Redis: it does not keep the script that it was sent")
+            firsts = range(0, max(1, len(part)), _RUN_VALUES)  # without values, a run tells the size
+            runs = [self._run(kind, part[at : at + _RUN_VALUES]) for at in firsts]
+            size = (await kind.script.run(self._client.redis, runs))[-1]
         return size
 
-    async def _pipelined(self, kind: _Kind, values: Sequence[Trade] | Sequence[Features], *, load: bool) -> int | None:
-        """Send a part; return the size of the hash, or None when Redis does not know the script."""
-        latest = repr(self._now() + FUTURE_TOLERANCE)
-        async with self._client.redis.pipeline(transaction=False) as pipe:
-            if load:
-                pipe.script_load(kind.script)
-            for first in range(0, max(1, len(values)), _SCRIPT_VALUES):
-                arguments = [
-                    argument
-                    for value in values[first : first + _SCRIPT_VALUES]
-                    for argument in (value.asset, repr(getattr(value, kind.time)), encode(value))
-                ]
-                pipe.evalsha(kind.sha, 1, self._key(kind), latest, self._ttl_ms, *arguments)
-            answers = await pipe.execute(raise_on_error=False)
-        refusals = [answer for answer in answers if isinstance(answer, Exception)]
-        if any(isinstance(refusal, NoScriptError) for refusal in refusals):
-            return None
-        if refusals:
-            raise refusals[0]
-        size: int = answers[-1]
-        return size
+    def _run(self, kind: _Kind, values: Sequence[Trade] | Sequence[Features]) -> Run:
+        arguments = [
+            argument for value in values for argument in (value.asset, repr(getattr(value, kind.time)), encode(value))
+        ]
+        return Run([self._key(kind)], [repr(self._now() + FUTURE_TOLERANCE), self._ttl_ms, *arguments])
 
     def _key(self, kind: _Kind) -> str:
         return f"{self._client.prefix}{kind.name}"

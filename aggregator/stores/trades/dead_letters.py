@@ -12,6 +12,7 @@ import structlog
 from aggregator.errors import StoreError
 from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.dead_letter_file import MOST_RAW, DeadLetterFile, FailedLetter, FailedRecord
 from aggregator.stores.letter_archive import ArchivedLetter, LetterArchive, archived
@@ -55,7 +56,7 @@ class TradeDeadLetters:
         self._waiting: deque[FailedRecord] = deque()
         self._arrived = asyncio.Event()
         self._log = structlog.get_logger()
-        self._error = ""
+        self._trouble = TroubleLog("dead_letters_failing", "dead_letters_recovered")
         self.archive: LetterArchive | None = None
         """Where dead letters go that are not tried again; without it they stay in the file."""
 
@@ -88,11 +89,11 @@ class TradeDeadLetters:
                 await self._write()
                 await self._file.checkpoint()
             except StoreError as error:
-                self._report(str(error))
+                self._trouble.report(str(error))
                 self._arrived.set()
                 await backoff.pause()
             else:
-                self._report("")
+                self._trouble.report("")
                 backoff = Backoff()
                 await asyncio.sleep(_CHECKPOINT_SECONDS)  # so that rejections are written together
 
@@ -162,14 +163,6 @@ class TradeDeadLetters:
         for record in records:
             self._metrics.dead_letters.labels(record.source.partition(":")[0]).inc()
         self._metrics.dead_letters_lost.inc(deleted)
-
-    def _report(self, error: str) -> None:
-        """Log when the file begins to fail and when it works again, not every failure."""
-        if error and not self._error:
-            self._log.warning("dead_letters_failing", error=error)
-        elif self._error and not error:
-            self._log.info("dead_letters_recovered")
-        self._error = error
 
 
 def _archived_letter(letter: FailedLetter) -> ArchivedLetter:

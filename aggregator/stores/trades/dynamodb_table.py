@@ -1,14 +1,13 @@
 """The DynamoDB table of trades: batches of items, and reads that merge the shards of an asset."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from math import inf, isqrt
-from typing import Any, TypeVar
 
 from aggregator.errors import StoreRefused
 from aggregator.models import Trade, TradeKey
 from aggregator.observability.metrics import Metrics
+from aggregator.resilience.together import all_of
 from aggregator.stores.dynamodb.connected_table import QUERY_SECONDS, ConnectedTable, Item
 from aggregator.stores.dynamodb.table_setup import TableKeys
 from aggregator.stores.trades.dynamodb_items import (
@@ -21,8 +20,6 @@ from aggregator.stores.trades.dynamodb_items import (
     sort_range,
     trade_of,
 )
-
-T = TypeVar("T")
 
 _KEYS = TableKeys(partition=PARTITION, sort=SORT, sort_type="S")
 _CONDITION = f"{PARTITION} = :partition AND {SORT} BETWEEN :low AND :high"
@@ -70,7 +67,7 @@ class TradeTable(ConnectedTable):
 
     async def latest(self, assets: Sequence[str]) -> dict[str, Trade]:
         """As `TradeReader.latest`, without trades that are older than the retention."""
-        found = await _all(self._latest(asset) for asset in assets)
+        found = await all_of(self._latest(asset) for asset in assets)
         return {trade.asset: trade for trade in found if trade is not None}
 
     async def _latest(self, asset: str) -> Trade | None:
@@ -86,7 +83,7 @@ class TradeTable(ConnectedTable):
         size = min(limit, limit // SHARDS + isqrt(limit) + 1)
         unread, items = list(shards), list[Item]()
         while unread:
-            await _all(self._read(shard, size, newest_first=newest_first) for shard in unread)
+            await all_of(self._read(shard, size, newest_first=newest_first) for shard in unread)
             items = sorted(chain.from_iterable(shard.items for shard in shards), key=_sort, reverse=newest_first)
             items = items[:limit]
             last = _sort(items[-1]) if len(items) == limit else None
@@ -125,13 +122,3 @@ class _Shard:
 def _sort(item: Item) -> str:
     found: str = item[SORT]["S"]
     return found
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return all results; the first failure cancels the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]

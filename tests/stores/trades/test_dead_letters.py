@@ -178,7 +178,7 @@ async def test_a_locked_file_loses_nothing(letters: Letters) -> None:
         letters.dead.bury([rejection(1)])
 
         async def has_failed() -> bool:
-            return letters.dead._error != ""
+            return letters.dead._trouble.error != ""
 
         await until(has_failed)
         letters.dead.bury([rejection(2)])

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from aggregator.errors import printable
 from aggregator.models import Trade, encode
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.trades.event_log.kafka.client import KafkaClients, reason_of
 from aggregator.trades.ports import BacklogFull, NotAppended, Receipt
 
@@ -60,8 +60,7 @@ class KafkaProducer:
         self._freed = asyncio.Event()
         self._reported: list[_Appending] = []
         self._lock = threading.Lock()
-        self._trouble = ""
-        self._kind = kind
+        self._trouble = TroubleLog(f"{kind}_not_delivered", f"{kind}_delivered_again", topic=self._topic)
 
     def start(self) -> None:
         """Begin to report deliveries, unless that is done."""
@@ -129,7 +128,7 @@ class KafkaProducer:
             reported, self._reported = self._reported, []
         for one in reported:
             self._size -= one.trades
-            self._note(one.error)
+            self._trouble.report(one.error)
             if one.done.done():  # who waited may have gone
                 continue
             if one.error:
@@ -138,14 +137,6 @@ class KafkaProducer:
             else:
                 one.done.set_result(Receipt(one.trades, 0))
         self._freed.set()
-
-    def _note(self, error: str) -> None:
-        """Log when deliveries begin to fail and when they succeed again, not every failure."""
-        if error and not self._trouble:
-            structlog.get_logger().warning(f"{self._kind}_not_delivered", topic=self._topic, error=error)
-        elif self._trouble and not error:
-            structlog.get_logger().info(f"{self._kind}_delivered_again", topic=self._topic)
-        self._trouble = error
 
     def _run(self) -> None:
         while not self._is_stopping:

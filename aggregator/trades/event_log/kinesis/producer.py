@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import msgspec
-import structlog
 
 from aggregator.errors import StoreError
 from aggregator.models import Trade, encode
 from aggregator.observability.metrics.trades import TradeMetrics
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.resilience.backoff import Backoff
 from aggregator.trades.event_log.kinesis.client import THROTTLED, KinesisClients, Throttled
 from aggregator.trades.ports import BacklogFull, NotAppended, Receipt
@@ -59,7 +59,7 @@ class KinesisProducer:
         self._waiting: deque[_Waiting] = deque()
         self._size = 0
         self._arrived, self._freed = asyncio.Event(), asyncio.Event()
-        self._trouble = ""
+        self._trouble = TroubleLog("trades_not_delivered", "trades_delivered_again", stream=clients.address.stream)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -140,7 +140,7 @@ class KinesisProducer:
             else:
                 self._report(one.appending, error_text)
         self._waiting.extendleft(reversed(failed))
-        self._note(next((text for text in outcomes if text), ""))
+        self._trouble.report(next((text for text in outcomes if text), ""))
         return len(failed)
 
     async def _put(self, batch: Sequence[_Waiting]) -> list[str]:
@@ -165,11 +165,3 @@ class KinesisProducer:
             one.done.exception()  # who waited may go now: no warning then
         else:
             one.done.set_result(Receipt(one.trades, 0))
-
-    def _note(self, error: str) -> None:
-        """Log when calls begin to fail and when they succeed again, not every failure."""
-        if error and not self._trouble:
-            structlog.get_logger().warning("trades_not_delivered", stream=self._clients.address.stream, error=error)
-        elif self._trouble and not error:
-            structlog.get_logger().info("trades_delivered_again", stream=self._clients.address.stream)
-        self._trouble = error
