@@ -6,8 +6,9 @@ Every process gets a value the same way and in the same order, so a stream may b
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Any, Generic
 
@@ -22,7 +23,7 @@ from aggregator.stores.redis.client import RedisClient, mapped
 MOST_WAITING = 50_000  # values of a topic
 _MOST_IN_MESSAGE = 500
 _MOST_MESSAGES = 10  # of a topic in one flush
-_PAUSE_SECONDS = 0.01  # between two flushes
+_LEAST_PAUSE, _MOST_PAUSE = 0.001, 0.01  # seconds between two flushes
 _LONGEST_PAUSE = 1.0  # seconds between attempts while Redis is away
 _LAST_SECONDS = 1.0  # for what waits when the process stops
 
@@ -36,11 +37,17 @@ class TopicPublisher:
     """
 
     def __init__(
-        self, client: RedisClient, topics: Collection[AnyTopic], conflated: Collection[str], metrics: TradeMetrics
+        self,
+        client: RedisClient,
+        topics: Collection[AnyTopic],
+        conflated: Collection[str],
+        metrics: TradeMetrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._conflated = conflated
         self._metrics = metrics
+        self._clock = clock
         self._queues: dict[str, _Queue[Any]] = {}
         self._changed: set[str] = set()
         self._waiting = asyncio.Event()
@@ -65,14 +72,19 @@ class TopicPublisher:
         return changed
 
     async def run(self) -> None:
-        """Flush what waits, at most every 10 ms; flush once more when cancelled. Never returns."""
+        """Flush what waits; flush once more when cancelled. Never returns.
+
+        After a flush there is a pause as long as the flush, of 1 to 10 ms. So a value waits shortly while few come, and
+        a busy process collects many for each flush.
+        """
         try:
             while True:
                 await self._waiting.wait()
                 self._waiting.clear()
                 while any(self._queues.values()):
+                    started = self._clock()
                     await self._flush_patiently()
-                    await asyncio.sleep(_PAUSE_SECONDS)
+                    await asyncio.sleep(pause_after(self._clock() - started))
         finally:
             await self._flush_last()
 
@@ -122,6 +134,11 @@ class TopicPublisher:
         self._metrics.unpublished.labels(topic.name)
         queue = _Conflated if topic.name in self._conflated else _Queue
         self._queues[topic.name] = queue(topic, self._client.channel(topic.name))
+
+
+def pause_after(flush: float) -> float:
+    """Return the pause after a flush that took so many seconds."""
+    return min(max(flush, _LEAST_PAUSE), _MOST_PAUSE)
 
 
 class _Queue(Generic[T]):

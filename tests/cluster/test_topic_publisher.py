@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.cluster.topic_feed import RedisFeed
-from aggregator.cluster.topic_publisher import MOST_WAITING, TopicPublisher
+from aggregator.cluster.topic_publisher import MOST_WAITING, TopicPublisher, pause_after
 from aggregator.live.topics import Bus
 from aggregator.models import Trade
 from aggregator.observability.metrics import Metrics
@@ -114,6 +114,11 @@ async def test_every_process_gets_every_value_once_and_in_order() -> None:
             assert group.publisher.take_changed() == {"btcusdt", "ethusdt"}
             assert group.publisher.take_changed() == set()
             assert group.dropped("trades") == group.dropped("features") == 0
+
+
+def test_the_longer_a_flush_takes_the_longer_values_are_collected() -> None:
+    """The pause is as long as the flush, within its bounds."""
+    assert [pause_after(seconds) for seconds in (0, 0.0005, 0.004, 0.01, 3)] == [0.001, 0.001, 0.004, 0.01, 0.01]
 
 
 async def test_redis_killed_and_back() -> None:

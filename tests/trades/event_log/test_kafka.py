@@ -29,8 +29,8 @@ ENDLESS = 1e12  # seconds of retention
 
 async def test_json_is_stored_and_published_once(kafka_running: Broker) -> None:
     """10,000 trades in JSON, a tenth of them twice: each is stored and published once, in the order of its asset."""
-    topic = kafka_running.topic()
-    sent = [trade(number) for number in range(10_000)]
+    topic, start = kafka_running.topic(), time.time() - 10
+    sent = [trade(number, timestamp=start + number * 1e-6) for number in range(10_000)]
     kafka_running.produce(topic, [as_json(one) for one in [*sent, *sent[:1000]]])
     store = MemoryTrades(ENDLESS)
     async with processing(kafka_running.url(topic), store) as running:

@@ -7,24 +7,22 @@ The thread calls the library, which blocks; the event loop never does.
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-import msgspec
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from aggregator.errors import StoreError
 from aggregator.trades.event_log.kafka.client import KafkaClients, position, reason_of
 from aggregator.trades.event_log.kafka.commits import OffsetCommits
+from aggregator.trades.event_log.kafka.hand_over import HandedOver, HandOver
 from aggregator.trades.event_log.partition import NOTHING, Assignment
 from aggregator.trades.event_log.window_start import parse_metadata
 
 T = TypeVar("T")
 
 MOST_CONSUMED = 2000  # records of a call
-MOST_WAITING = 10_000  # records that the event loop has not taken yet
 _CONSUME_SECONDS = 0.005
 _COMMIT_SECONDS = 0.1
 _CALL_SECONDS = 10.0
@@ -35,15 +33,6 @@ _AWAY_SECONDS = 60.0  # that a broker may be away during a rebalance
 _RETRY_SECONDS = 0.2
 _PAUSED_SECONDS = 0.02
 _PAUSE_SECONDS = 1.0  # without room, after which partitions are paused so that rebalances go on
-
-
-class HandedOver(msgspec.Struct):
-    """Records as they came (`ended` None), or the end of an assignment. `arrived` is in monotonic seconds."""
-
-    messages: Sequence[Message]
-    assignments: Mapping[int, Assignment]
-    arrived: float
-    ended: Assignment | None = None
 
 
 class KafkaConsumer:
@@ -57,13 +46,10 @@ class KafkaConsumer:
         self._topic = clients.address.topic
         self._span = span
         self._notify = notify
+        self._handed_over = HandOver(notify)
         self._commits = OffsetCommits(self._topic)
         self._consumer: Consumer = clients.consumer(on_commit=self._commits.sent, error_cb=self._failed)
         self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
-        self._lock = threading.Lock()
-        self._waiting: deque[HandedOver] = deque()
-        self._size = 0
-        self._room = threading.Event()
         self._is_draining = self._is_stopping = self._is_paused = False
         self._commit_at = self._confirm_at = self._look_at = 0.0
         self.is_asked = False
@@ -95,25 +81,13 @@ class KafkaConsumer:
             self._thread.start()
 
     def take(self, most: int) -> list[HandedOver]:
-        """Return what was handed over, the oldest first: `most` records at most, or the end of an assignment."""
-        with self._lock:
-            taken: list[HandedOver] = []
-            size = 0
-            while self._waiting and (not taken or size + len(self._waiting[0].messages) <= most):
-                if taken and self._waiting[0].ended is not None:
-                    break
-                taken.append(self._waiting.popleft())
-                size += len(taken[-1].messages)
-                if taken[-1].ended is not None:
-                    break
-            self._size -= size
-        self._room.set()
-        return taken
+        """As `HandOver.take`."""
+        return self._handed_over.take(most)
 
     @property
     def has_waiting(self) -> bool:
-        """Whether something was handed over and not taken."""
-        return bool(self._waiting)
+        """As `HandOver.has_waiting`."""
+        return self._handed_over.has_waiting
 
     def drain(self) -> None:
         """Read no more records."""
@@ -122,7 +96,7 @@ class KafkaConsumer:
     def stop(self) -> None:
         """Commit what is processed and leave the group. Blocks."""
         self._is_stopping = True
-        self._room.set()
+        self._handed_over.end_wait()
         if self._thread.is_alive():
             self._thread.join(_CALL_SECONDS)
 
@@ -149,17 +123,37 @@ class KafkaConsumer:
             self._look_at = now + _LOOK_SECONDS
             self._look()
         if not self._is_full:
-            self._hand_over(self._consumer.consume(MOST_CONSUMED, _CONSUME_SECONDS))
-        elif self._is_paused or not self._room.wait(_PAUSE_SECONDS):
+            self._hand_over(self._consumed())
+        elif self._is_paused or not self._handed_over.wait_for_room(_PAUSE_SECONDS):
             self._pause()
             self._hand_over(self._consumer.consume(1, _PAUSED_SECONDS))
+
+    def _consumed(self) -> Sequence[Message]:
+        """Return records as soon as there are some; while the event loop is busy, those of 5 ms.
+
+        A thread that wakes up more often then would take the interpreter's lock from the event loop. `consume` waits
+        for as many records as it may return, or for all of its time. So an event loop without work gets the first
+        record that comes, and the others that are there with it.
+        """
+        if not self._handed_over.wait_until_wanted(_CONSUME_SECONDS):
+            return [*self._consumer.consume(MOST_CONSUMED, 0)]
+        first = self._consumer.poll(_CONSUME_SECONDS)
+        if first is None:
+            return ()
+        before = self.assignments
+        rest = self._consumer.consume(MOST_CONSUMED - 1, 0)  # may rebalance
+        is_kept = first.error() is not None or not self._is_changed(before, first.partition())
+        return [first, *rest] if is_kept else [*rest]
+
+    def _is_changed(self, before: Mapping[int, Assignment], partition: int | None) -> bool:
+        """Whether a partition was taken away since; if it was assigned again, it is read again from its start."""
+        return partition is None or self.assignments.get(partition) is not before.get(partition)
 
     @property
     def _is_full(self) -> bool:
         """Whether no more records may be handed over. If there is room again, paused partitions go on."""
-        if self._is_draining or self._size >= MOST_WAITING:
-            self._room.clear()
-            return self._is_draining or self._size >= MOST_WAITING  # the event loop may have made room meanwhile
+        if self._is_draining or self._handed_over.is_full:
+            return True
         self._resume()
         return False
 
@@ -184,13 +178,7 @@ class KafkaConsumer:
                 self._failed(error)
         if good and not self._is_draining:
             self.trouble = ""
-            self._put(HandedOver(good, self.assignments, time.monotonic()))
-
-    def _put(self, one: HandedOver) -> None:
-        with self._lock:
-            self._waiting.append(one)
-            self._size += len(one.messages)
-        self._notify()
+            self._handed_over.put(HandedOver(good, self.assignments, time.monotonic()))
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Begin to read each partition where its open windows begin, or at its committed offset."""
@@ -257,7 +245,7 @@ class KafkaConsumer:
     def _end(self, partitions: Sequence[TopicPartition]) -> list[Assignment]:
         ending = [self.assignments[one.partition] for one in partitions if one.partition in self.assignments]
         for one in ending:
-            self._put(HandedOver((), self.assignments, time.monotonic(), one))
+            self._handed_over.put(HandedOver((), self.assignments, time.monotonic(), one))
         return ending
 
     def _remove(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -18,7 +18,8 @@ from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.trades.event_log.held_commits import HeldCommits
 from aggregator.trades.event_log.kafka.client import KafkaClients
-from aggregator.trades.event_log.kafka.consumer import MOST_CONSUMED, HandedOver, KafkaConsumer
+from aggregator.trades.event_log.kafka.consumer import MOST_CONSUMED, KafkaConsumer
+from aggregator.trades.event_log.kafka.hand_over import HandedOver
 from aggregator.trades.event_log.kafka.producer import KafkaProducer
 from aggregator.trades.event_log.memory import BATCH
 from aggregator.trades.event_log.partition import Assignment, FromPartition
