@@ -55,6 +55,7 @@ _SWEEP_SECONDS = 600.0  # between two deletions of expired prices
 _CHECKPOINT_SECONDS = 1.0
 _SWEEP_ROWS = 5000  # deleted in one transaction, for which writes have to wait
 _LOOK_SECONDS = 60.0  # between two looks for assets whose prices should become bars
+_TELL_SECONDS = 60.0  # between two lines of the log that say that upkeep fails
 _ROLLS = 50  # assets whose prices become bars between two checkpoints
 
 
@@ -83,7 +84,7 @@ class SqliteHistory:
 
     async def run(self) -> None:
         """Make bars of prices, delete expired ones every ten minutes, checkpoint every second; never returns."""
-        sweep_at = look_at = 0.0
+        sweep_at = look_at = tell_at = 0.0
         due: list[str] = []
         while True:
             try:
@@ -98,7 +99,9 @@ class SqliteHistory:
                 due = due[_ROLLS:]
                 await self._file.checkpoint()
             except StoreError as error:
-                structlog.get_logger().warning("history_upkeep_failed", error=str(error))
+                if time.monotonic() >= tell_at:  # a line for each second would fill a disk that is nearly full
+                    tell_at = time.monotonic() + _TELL_SECONDS
+                    structlog.get_logger().warning("history_upkeep_failed", error=str(error))
             await asyncio.sleep(_CHECKPOINT_SECONDS)
 
     async def expire(self) -> None:
