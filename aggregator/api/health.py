@@ -13,7 +13,7 @@ from aggregator.api.description import Json, Response, json, text
 from aggregator.api.partitions import LONGEST_WAIT, Partition, partitions_of
 from aggregator.api.readiness import ReadinessCheck
 from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
-from aggregator.api.responses import answer
+from aggregator.api.responses import accepts, answer
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, Time
 from aggregator.models import rfc_3339
@@ -95,7 +95,7 @@ class HealthRoute:
     )
     async def health(self, request: Request) -> HttpResponse:
         """Return OK, or the health as JSON."""
-        if "application/json" not in request.headers.get("accept", "").lower():
+        if not accepts(request, "application/json"):
             return PlainTextResponse("OK", headers=NO_STORE_HEADER)
         return answer(await self._look())
 

@@ -13,7 +13,7 @@ from starlette.responses import Response as HttpResponse
 from aggregator.api.description import Response, json
 from aggregator.api.ingest_schema import ACCEPTED, BODIES, NONE_GOOD, Ingested, NotIngested, RejectedRecord
 from aggregator.api.keys import client_of
-from aggregator.api.responses import RETRY_SOON, Code, Refusal, Refused, answer, refuse
+from aggregator.api.responses import RETRY_SOON, STOPPING, Code, Refusal, Refused, answer, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, RETRY_AFTER, refusal
 from aggregator.api.throttle import ClientRates
@@ -197,11 +197,11 @@ class IngestRoute:
             while stored:
                 _, receipt = stored.popleft()
                 outcome.count(await self._durable(receipt))
-        except Refused as refused:
+        except (Refused, asyncio.CancelledError) as end:  # the server cancels when its time to stop is over
             for _, receipt in stored:
                 if receipt.done() and not receipt.cancelled() and receipt.exception() is None:
                     outcome.count(receipt.result())
-            return outcome.refusal(refused)
+            return outcome.refusal(end if isinstance(end, Refused) else refuse(503, STOPPING, RETRY_SOON))
         return outcome.response()
 
     def _reject(self, rejections: Sequence[Rejection], outcome: _Outcome) -> None:

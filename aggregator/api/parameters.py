@@ -16,6 +16,17 @@ MOST_ASSETS = 1000  # in one request
 _MOST_SUGGESTED = 20  # unknown symbols of one request that get suggestions
 
 
+ASSET_NAMES = ("symbol", "ticker", "asset")  # query parameters that name one asset: those of other systems, and ours
+
+
+def given_asset(request: Request) -> str | None:
+    """Return the name of an asset in the query string, None without one. Raises the response 400 for several."""
+    given = [request.query_params[name] for name in ASSET_NAMES if name in request.query_params]
+    if len(given) > 1:
+        raise refuse_parameter("Give one of symbol, ticker and asset")
+    return given[0] if given else None
+
+
 def split_names(lists: Sequence[str]) -> list[str]:
     """Return each name of comma-separated lists once. Raises the response 400 if there is none, or too many."""
     given = ",".join(lists).split(",")

@@ -15,6 +15,7 @@ that send an IP address, and as a middleware it would cost each price from the l
 
 from collections.abc import Sequence
 
+from starlette.datastructures import Headers as RequestHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -114,7 +115,7 @@ class Policy:
         """
         inner: ASGIApp = _OriginAndKey(app, self, table)
         if self.origins.allowed:
-            inner = CORSMiddleware(
+            inner = _Cors(
                 inner,
                 allow_origins=self.origins.allowed,
                 allow_methods=("GET", "HEAD", "POST", "DELETE"),
@@ -123,6 +124,23 @@ class Policy:
                 expose_headers=_RESPONSE_HEADERS,
             )
         return _Host(inner, self.hosts, table)
+
+
+class _Cors(CORSMiddleware):
+    """Starlette's middleware, whose refusal of a preflight request is plain text."""
+
+    def preflight_response(self, request_headers: RequestHeaders) -> Response:
+        """Return the permission, or a refusal in the form of all refusals."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:  # noqa: PLR2004  # the least status of a refusal
+            return response
+        is_foreign = not self.is_allowed_origin(request_headers["origin"])
+        refusal = refused(400, FOREIGN_ORIGIN if is_foreign else bytes(response.body).decode())
+        kept = [
+            (name, value) for name, value in response.raw_headers if name not in (b"content-length", b"content-type")
+        ]
+        refusal.raw_headers += kept
+        return refusal
 
 
 class _Host:

@@ -12,7 +12,7 @@ from aggregator.api.cursors import CursorForm
 from aggregator.api.description import Response, json, query
 from aggregator.api.history_reader import STORE_SECONDS
 from aggregator.api.paging import link_to_next, next_of
-from aggregator.api.parameters import LATEST_TIME
+from aggregator.api.parameters import ASSET_NAMES, LATEST_TIME, given_asset
 from aggregator.api.responses import (
     NO_EVENTS,
     answer,
@@ -54,10 +54,15 @@ T = TypeVar("T")
 
 MOST_ROWS = 1000
 USUAL_ROWS = 100
-_KEPT = ("asset", "format", "numbers")  # parameters of a request that its next page has too
+_KEPT = (*ASSET_NAMES, "format", "numbers")  # parameters of a request that its next page has too
 _CURSOR = "AAECAwQFBgdbbnVsbCwxLCI4ZjE0Il0"
 _ABOUT = "Paper trading: no order is sent anywhere."
-_ONE_ASSET = query("asset", "Only positions of this asset", {"type": "string", "maxLength": MAX_SYMBOL}, SYMBOL)
+_NAME: dict[str, object] = {"type": "string", "maxLength": MAX_SYMBOL}
+_ONE_ASSET = (
+    query("asset", "Only positions of this asset", _NAME, SYMBOL),
+    query("symbol", "Another name of `asset`", _NAME),
+    query("ticker", "Another name of `asset`", _NAME),
+)
 
 
 class ClosedCursor(msgspec.Struct, frozen=True, array_like=True):
@@ -96,7 +101,7 @@ class PositionRoutes:
         tag="strategy",
         summary="The open positions of the paper strategy",
         description=f"{_ABOUT} There is at most one an asset; the newest comes first.",
-        parameters=[_ONE_ASSET, NUMBERS],
+        parameters=[*_ONE_ASSET, NUMBERS],
         responses={
             200: Response(
                 "The open positions", (json(OpenPositions, {"paper": True, "positions": [OPEN]}),), (NO_STORE,)
@@ -125,7 +130,7 @@ class PositionRoutes:
         description=f"{_ABOUT} The newest exit comes first. The totals are of all closed positions, or of those of"
         " `asset`, and not of the page alone.",
         parameters=[
-            _ONE_ASSET,
+            *_ONE_ASSET,
             limit_parameter("positions in a page", USUAL_ROWS, MOST_ROWS),
             query(
                 "cursor",
@@ -179,7 +184,7 @@ class PositionRoutes:
         return answer(body, headers=headers, encode=encode)
 
     def _asset(self, request: Request) -> Asset | None:
-        name = request.query_params.get("asset")
+        name = given_asset(request)
         return None if name is None else asset_named(name, self._catalog)
 
     async def _in_time(self, reading: Awaitable[T]) -> T:

@@ -10,6 +10,7 @@ from aggregator.api.description import Response, json, query
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, requested
 from aggregator.api.hot_trades import HotTrades
 from aggregator.api.paging import link_to_next, next_of
+from aggregator.api.parameters import given_asset
 from aggregator.api.responses import (
     INVALID_SYMBOL,
     NO_TRADE,
@@ -54,7 +55,6 @@ USUAL_ROWS = 100
 MOST_QUERIED = 100
 USUAL_QUERIED = 10
 _KEPT = ("format", "numbers")  # parameters of a request that its next page has too
-_NAMES = ("symbol", "ticker", "asset")
 _ABOUT_PAGES = (
     "Trades are kept for the time of TRADES_RETENTION. They are in order of time, then of venue and id. A trade that"
     " was sent several times is there once. Where trades are archived (ARCHIVE_URL), a range with a `start`, or with an"
@@ -142,10 +142,10 @@ class TradeRoutes:
     )
     async def query(self, request: Request) -> HttpResponse:
         """Return the newest trades of the asset in the query string."""
-        given = [request.query_params[name] for name in _NAMES if name in request.query_params]
-        if len(given) != 1:
+        given = given_asset(request)
+        if given is None:
             raise refuse_parameter("Give one of symbol, ticker and asset")
-        asset = asset_named(given[0], self._catalog)
+        asset = asset_named(given, self._catalog)
         limit = whole(request, "limit", USUAL_QUERIED, MOST_QUERIED)
         window = TradeRange(asset.symbol, 0.0, self._now() + CLOCK_MARGIN, newest_first=True)
         return await self._page(request, window, limit)

@@ -134,6 +134,9 @@ async def test_as_csv() -> None:
         first, second = csv.DictReader(io.StringIO(answer.text))
         assert (first["name"], first["left_out"], first["tokens_left"]) == ("kraken", "timeout=0.01 outlier=0.01", "")
         assert (second["name"], second["last_ticker"], second["refreshers"]) == ("coinbase", "", "1")
+    refusing = {"Accept": "application/json, text/csv;q=0"}
+    answer = await asgi.get(application(LocalStatus([board])), "/exchanges", refusing)
+    assert answer.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize(

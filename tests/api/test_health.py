@@ -42,7 +42,9 @@ def app_of(trades: KnownTrades | None, cache: Store | None = None, *, fresh: boo
     return build(ops.routes(), metrics)
 
 
-@pytest.mark.parametrize("accept", ["", "*/*", "text/html,application/xhtml+xml,*/*;q=0.8"])
+@pytest.mark.parametrize(
+    "accept", ["", "*/*", "text/html,application/xhtml+xml,*/*;q=0.8", "text/plain, application/json; q=0.0"]
+)
 async def test_a_probe_gets_ok(accept: str) -> None:
     """Whatever the state of the service is."""
     trades = KnownTrades()

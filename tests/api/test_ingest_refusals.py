@@ -152,6 +152,25 @@ async def test_a_body_that_does_not_come(tmp_path: Path, content_type: str, monk
         assert await api.store.ids() == (["0", "1"] if content_type == LINES else [])
 
 
+async def test_lines_that_still_come_when_the_service_stops(tmp_path: Path) -> None:
+    """503 when the server's time to stop is over; the answer says how many trades are stored."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield lines(0, 2)
+        await asyncio.Event().wait()
+
+    async with ingesting(tmp_path) as api, asyncio.timeout(PATIENT):
+        calling = asyncio.create_task(post(api.app, parts(), LINES, {}))
+        while await api.store.ids() != ["0", "1"]:
+            await asyncio.sleep(0.01)
+        await api.processor.drain(PATIENT)
+        calling.cancel()
+        answer = await calling
+        assert why(answer) == (503, "stopping")
+        assert counts(answer) == (2, 0, 0)
+        assert answer.headers["retry-after"] == "1"
+
+
 @pytest.mark.parametrize("content_type", TYPES)
 async def test_a_full_backlog(tmp_path: Path, content_type: str) -> None:
     """503 with Retry-After; nothing of the refused request is stored, and later requests are served again."""

@@ -136,6 +136,16 @@ async def test_open_positions() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["asset", "symbol", "ticker"])
+async def test_positions_of_an_asset_by_any_of_its_names(name: str) -> None:
+    """Open ones, and closed ones on every page."""
+    api = Api()
+    await api.keep(closed(3), closed(4, "etheur"), closed(5), opened(6), opened(7, "etheur"))
+    assert [one["id"] for one in (await api.get(f"/positions?{name}=BTC-USDT"))["positions"]] == ["id6"]
+    rows = await api.pages(f"/positions/closed?limit=1&{name}=btcusdt", "positions")
+    assert [one["asset"] for one in rows] == ["btcusdt", "btcusdt"]
+
+
 async def test_closed_positions_with_totals() -> None:
     """In pages; the totals are of all pages, by quote currency, and of one asset where it is named."""
     api = Api()
@@ -191,6 +201,7 @@ CURSOR = POSITION_CURSORS.write(ClosedCursor("btcusdt", NOW, "id1"))
         ),
         ("/positions?asset=nosuch", 404, "asset_not_found"),
         ("/positions?asset=", 400, "invalid_symbol"),
+        ("/positions?asset=btcusdt&symbol=etheur", 400, "invalid_parameter"),
         ("/positions?numbers=x", 400, "invalid_parameter"),
         ("/positions/closed?limit=x", 400, "invalid_parameter"),
         ("/positions/closed?cursor=x", 400, "invalid_parameter"),

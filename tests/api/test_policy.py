@@ -179,7 +179,11 @@ def test_cors(told: Service) -> None:
     assert preflight.headers["access-control-allow-origin"] == OURS
     assert "POST" in preflight.headers["access-control-allow-methods"]
     assert "access-control-allow-credentials" not in preflight.headers
-    assert ask(told, "OPTIONS /prices/btcusdt", host, f"Origin: {THEIRS}", *wants).status == 400
+    foreign = ask(told, "OPTIONS /prices/btcusdt", host, f"Origin: {THEIRS}", *wants)
+    assert (foreign.status, foreign.json["code"]) == (400, "foreign_origin")
+    assert foreign.headers["content-type"] == "application/json"
+    put = ask(told, "OPTIONS /prices/btcusdt", host, f"Origin: {OURS}", "Access-Control-Request-Method: PUT")
+    assert (put.status, put.json) == (400, {"msg": "Disallowed CORS method", "code": "invalid_request"})
     for line in (PRICE, "GET /prices?tier=hot", "GET /assets"):
         answer = ask(told, line, host, f"Origin: {OURS}", key)
         assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, OURS)

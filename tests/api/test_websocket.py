@@ -76,7 +76,7 @@ async def test_subscribing_and_unsubscribing() -> None:
         (b"GET /ws HTTP/1.1\r\n" + UPGRADE, 400),
         (b"GET /ws HTTP/1.1\r\n" + UPGRADE + b"Sec-WebSocket-Key: x\r\n", 400),
         (b"GET /ws HTTP/1.1\r\n" + UPGRADE.replace(b"13", b"12") + KEY, 400),
-        (b"POST /ws HTTP/1.1\r\nContent-Length: 0\r\n" + UPGRADE + KEY, None),
+        (b"POST /ws HTTP/1.1\r\nContent-Length: 0\r\n" + UPGRADE + KEY, 405),
         (b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"X: y\r\n" * 500, 431),
         (b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"X: " + b"x" * 12_000 + b"\r\n", 431),
         (b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"X: " + b"x" * 40_000 + b"\r\n", 431),
@@ -99,5 +99,9 @@ async def test_requests_that_are_no_websocket(
         writer.close()
         assert status is None or answer.startswith(f"HTTP/1.1 {status} ".encode())
         assert not answer.startswith(b"HTTP/1.1 5")
+        if status is not None and status >= 400:
+            head, _, body = answer.partition(b"\r\n\r\n")
+            assert json.loads(body).keys() == {"msg", "code"}
+            assert head.lower().count(b"\r\ncontent-length: %d" % len(body)) == 1
         await until(lambda: not live.server.server_state.connections)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]

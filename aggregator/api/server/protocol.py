@@ -127,6 +127,11 @@ class Protocol(ReadProgress, Taskless):
         """Refuse data that is not HTTP."""
         self._refuse("malformed", 400, msg.rstrip("."))
 
+    def on_chunk_header(self) -> None:
+        """Let the headers that follow be trailers: the scope keeps those of the head, which proxies have looked at."""
+        if not self._is_in_head:
+            self.headers = []
+
     def resume_writing(self) -> None:
         """Record that the client has read nearly all of the write buffer."""
         self._unsent = 0
@@ -172,6 +177,13 @@ class Protocol(ReadProgress, Taskless):
         """Whether a handler that bounds its body itself is answering the request that is being received."""
         is_body = self._is_answering and not self._is_in_head and not self._refused
         return is_body and self.scope["path"] in self.server_state.limits.bodies
+
+    @property
+    def _is_body_awaited(self) -> bool:
+        """Whether the request being answered is the one being received, and its response has not begun."""
+        cycle = self.cycle
+        is_next = self._is_answering and not self.pipeline and not self._is_in_head
+        return is_next and cycle.more_body and not cycle.response_started and not cycle.disconnected
 
     @property
     def _stream(self) -> StreamEnd | None:
@@ -224,10 +236,15 @@ class Protocol(ReadProgress, Taskless):
         self._refused = True
         self.parser = _DiscardingParser()  # type: ignore[assignment]  # no other method of it is called any more
         self._unset_keepalive_if_required()
-        if self._is_answering:
+        if status == 400 and self._is_body_awaited:  # noqa: PLR2004  # the rest of the body cannot be told
+            self.transport.write(self._refusal(status, message))
+            self._held = None
+            _disconnect(self.cycle)
+            self.cycle.response_complete = True  # so that `sweep` ends the connection
+        elif self._is_answering:
             self.cycle.keep_alive = False  # uvicorn ends the connection after this response
             return
-        if self._is_in_head or status == 400:  # noqa: PLR2004  # what is not HTTP has no head
+        elif self._is_in_head or status == 400:  # noqa: PLR2004  # what is not HTTP has no head
             self.transport.write(self._refusal(status, message))
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -6,9 +6,14 @@ from typing import Any
 from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Response
+from websockets.server import ServerProtocol
+from websockets.typing import StatusLike
 
+from aggregator.api.responses import refusal_of
 from aggregator.api.server.slow_readers import ReadProgress, State
 from aggregator.api.stream_end import SLOW, announced
+from aggregator.models import encode
 
 PING_SECONDS = 15.0  # between two pings, and for the answer to one
 LARGEST_MESSAGE = 64 * 1024  # bytes: a thousand of the longest symbols
@@ -33,6 +38,18 @@ class WebSocketProtocol(ReadProgress, WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.server_state = server_state
         self._opened_at = self.loop.time()
+        self.conn.reject = self._rejection  # type: ignore[method-assign]  # uvicorn makes the object
+
+    def _rejection(self, status: StatusLike, text: str) -> Response:
+        """Return the response to a handshake that is invalid, in the form of all refusals."""
+        response = ServerProtocol.reject(self.conn, status, text)
+        body = encode(refusal_of(response.status_code, text.partition("\n")[0].rstrip(".")))
+        for name, value in (("Content-Length", str(len(body))), ("Content-Type", "application/json")):
+            del response.headers[name]  # without it, the header would be there twice
+            response.headers[name] = value
+        response.headers["Cache-Control"] = "no-store"
+        response.body = body
+        return response
 
     def data_received(self, data: bytes) -> None:
         """Receive data; end the connection if the client sends faster than the application receives."""

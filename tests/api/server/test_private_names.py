@@ -45,6 +45,7 @@ USED = {
         "cycle": "protocol.py sees from it whether data has begun a new request, and whether one is being answered",
         "flow": "protocol.py resumes a stream that waits for its client, to end it",
         "handle_websocket_upgrade": "protocol.py overrides it to refuse heads that websockets does not accept",
+        "headers": "protocol.py replaces the list once the head has ended, so that trailers are no headers",
         "loop": "protocol.py sets the timers of a stop on it",
         "parser": "protocol.py replaces it after a refusal, so that further data is discarded",
         "pipeline": "protocol.py limits the number of waiting requests and drops them when the connection is lost",

@@ -1,0 +1,81 @@
+"""Bodies in chunks whose end is malformed, or has trailers, on real connections within this process."""
+
+import asyncio
+
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.types import Receive, Scope, Send
+
+from aggregator.api.server.server import Server
+from aggregator.api.server.slow_readers import Limits
+from aggregator.observability.metrics import Metrics
+from tests.parts.limits import allowed
+from tests.parts.serving import serving, until
+
+BODIES = frozenset({"/body"})
+HEAD = b"POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+REFUSED = b'{"msg":"Invalid HTTP request received","code":"invalid_request"}'
+
+
+class Reading:
+    """An application that reads the whole body of a request, and answers with its size."""
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.left = 0  # requests whose client left before the end of the body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.left += 1
+                return
+            size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+        self.headers = list(scope["headers"])
+        body = b"%d bytes" % size
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def answer_to(raw: bytes) -> tuple[bytes, Reading]:
+    """Send this to a server and return the answer, and the application."""
+    app = Reading()
+    server = Server(app, Limits(bodies=BODIES, linger=0.5), Metrics(CollectorRegistry()), 2)
+    async with serving(server) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(raw)
+        async with asyncio.timeout(allowed(10)):
+            answer = await reader.read()
+        await until(lambda: not server.server_state.connections)  # though the client does not close it
+        writer.close()
+    return answer, app
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\nabc\r\n", b"-1\r\nabc\r\n", b"3\r\nabc\r\n3\r\nabcd\r\n"])
+async def test_a_malformed_chunk_is_refused_at_once(chunks: bytes) -> None:
+    """400 although the application waits for the rest of the body; it learns that there is none."""
+    answer, app = await answer_to(HEAD + chunks)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(REFUSED)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert app.left == 1
+
+
+async def test_trailers_are_no_headers() -> None:
+    """A header that decides, such as Host or X-Forwarded-For, counts only in the head, which proxies look at."""
+    trailers = b"Host: y\r\nX-Forwarded-For: 10.0.0.1\r\nContent-Encoding: gzip\r\n"
+    answer, app = await answer_to(HEAD + b"3\r\nabc\r\n0\r\n" + trailers + b"\r\n")
+    assert answer.endswith(b"3 bytes")
+    assert [name for name, _ in app.headers] == [b"host", b"connection", b"transfer-encoding"]
+    assert (b"host", b"x") in app.headers
+
+
+async def test_trailers_of_a_request_that_waits_for_its_turn() -> None:
+    """Two requests in one packet: the second is read while the first is answered."""
+    first = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer, app = await answer_to(first + HEAD + b"3\r\nabc\r\n0\r\nHost: y\r\n\r\n")
+    assert answer.endswith(b"3 bytes")
+    assert [value for name, value in app.headers if name == b"host"] == [b"x"]
