@@ -7,12 +7,14 @@ The parent opens the port, starts the children, and stops all of them when it is
 import asyncio
 import multiprocessing
 import os
+import pickle
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -26,6 +28,7 @@ from aggregator.observability.metrics import SHARED_FOLDER
 from aggregator.runtime.lifecycle import run, serve_on, try_opening
 from aggregator.runtime.stores import catalog_of, patient
 from aggregator.runtime.supervisor import READY, STOPPING, notify
+from aggregator.runtime.worker_start import start
 from aggregator.settings import Settings
 
 _STOP_SECONDS = 15.0  # for a child to end after SIGTERM
@@ -62,12 +65,16 @@ def _processes(settings: Settings, listener: socket.socket) -> list[SpawnProcess
         roles += [("processor", None)] if settings.shares_log else []
     return [
         context.Process(
-            target=_worker,
-            args=(settings.model_copy(update={"role": role, "workers": 1}), socket_of_role),
+            target=start,
+            args=(pickle.dumps(partial(_worker, _of_child(settings, role))), socket_of_role),
             name=f"{role}-{number}",
         )
         for number, (role, socket_of_role) in enumerate(roles, start=1)
     ]
+
+
+def _of_child(settings: Settings, role: str) -> Settings:
+    return settings.model_copy(update={"role": role, "workers": 1})
 
 
 def _worker(settings: Settings, listener: socket.socket | None) -> None:

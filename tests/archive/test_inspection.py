@@ -16,7 +16,7 @@ from aggregator.archive.manifest import decode_manifest, encode_manifest
 from aggregator.archive.marks import Marks
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.archive.parts import Archive, Clock, archived, archiving, files_of, keys, problems, trade_at
-from tests.archive.sql_scene import make_scene
+from tests.archive.sql_scene import Scene, make_scene
 
 Look = Callable[[], Awaitable[list[str]]]
 
@@ -128,9 +128,14 @@ async def test_small_harm_is_found(look: Look, tmp_path: Path, harm: Callable[[P
     assert [one for one in await look() if one.startswith("05-10.parquet")]
 
 
-def test_every_dataset_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Make an archive and hot stores, which verification leaves as they are; each test has marks of its own."""
+    return make_scene(tmp_path_factory.mktemp("scene"))
+
+
+def test_every_dataset_is_compared(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command finds the rows of each hot store that no file of the archive has."""
-    scene = make_scene(tmp_path)
     assert scene.run("archive", "verify", f"--archive-path={tmp_path}/archive.db") == 1
     told = capsys.readouterr().out
     for name in ("trades", "prices", "anomalies", "signals", "sentiment"):
@@ -139,9 +144,8 @@ def test_every_dataset_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture
         ), name
 
 
-def test_an_archive_that_has_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_archive_that_has_all(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Stores whose rows are archived, or marked, agree with it."""
-    scene = make_scene(tmp_path)
 
     async def mark() -> None:
         marks = Marks(tmp_path / "archive.db")
