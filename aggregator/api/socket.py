@@ -32,7 +32,10 @@ _LONGEST_ERROR = 500  # characters
 _MOST_TOPICS = 100  # names in one message
 _MESSAGES_PER_SECOND = 20  # of one client; further messages wait in the network buffers
 _OF_STREAMS = {"assets", "tier", "tiers", "topics", "seconds"}  # parameters that users of /stream may expect here
-_BY_MESSAGE = 'A subscription is a message, not part of the address: send {"type":"subscribe","topics":["prices"],"tiers":["hot"]}'
+_BY_MESSAGE = (
+    "A subscription is a message, not part of the address: send"
+    ' {"type":"subscribe","topics":["prices"],"tiers":["hot"]}'
+)
 _NOT_A_WEBSOCKET = Refusal("Ask for a WebSocket here", Code.UPGRADE_NEEDED)
 _ABOUT = f"""Send `{{"type":"subscribe","assets":["{SYMBOL}"]}}` or `{{"type":"subscribe","tiers":["hot"]}}`, and
 `unsubscribe` likewise. The reply is the whole subscription, `{{"type":"subscribed","assets":[…],"tiers":[…]}}`, or
