@@ -33,6 +33,7 @@ ensure_venv() {
   want=$(cat "$file" "${projects[@]/%//pyproject.toml}" | cksum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && .venv/bin/python -c '' 2>/dev/null && return
   .venv/bin/python -c '' 2>/dev/null || make_venv
+  echo "installing $(grep -c '^[A-Za-z0-9].*==' "$file") packages into .venv, which takes a minute, on a slow machine a few ..." >&2
   # The file lists every package, so pip has nothing to resolve. It would compile all modules on one core, half of them
   # tests, venues and services that nobody imports. Python compiles what the demo imports at its first start, in less than
   # a second; the tests start hundreds of processes, so their modules are compiled here. Templates of packages do not compile.
@@ -42,5 +43,6 @@ ensure_venv() {
   rm -rf ./*.egg-info # of an older version, which `python -m aggregator` would find first
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
     "${projects[@]/#/--editable=./}"
+  echo "installed" >&2
   echo "$want" >"$stamp"
 }

@@ -65,7 +65,10 @@ _USUAL_ALERTS, _MOST_ALERTS = 100, 1000
 _MOST_ID = 64  # characters
 
 _BAD_RULE = Refusal("cooldown must be a whole number from 1 to 86400", Code.INVALID_PARAMETER)
-_WRONG_TYPE = Refusal("The Content-Type must be application/json", Code.UNKNOWN_MEDIA_TYPE)
+_WRONG_TYPE = Refusal(
+    "The Content-Type must be application/json; curl sends it with -H 'Content-Type: application/json'",
+    Code.UNKNOWN_MEDIA_TYPE,
+)
 _TOO_LARGE = Refusal(f"The body is larger than {MOST_BYTES} bytes", Code.BODY_TOO_LARGE)
 _TOO_SLOW = Refusal(f"The body did not come within {_BODY_SECONDS:g} s", Code.REQUEST_TOO_SLOW)
 _FULL = Refusal(

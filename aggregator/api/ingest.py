@@ -45,7 +45,9 @@ _FULL = Refusal("Too many trades wait to be stored; send these again", Code.BACK
 _NOT_YET = Refusal("The trades are not stored yet; send them again, which does no harm", Code.NOT_STORED_YET)
 _TOO_OFTEN = Refusal("Too many requests with this key, or from this address", Code.INGESTED_TOO_OFTEN)
 _WRONG_TYPE = Refusal(
-    "The Content-Type must be application/json, application/x-ndjson or application/x-protobuf", Code.UNKNOWN_MEDIA_TYPE
+    "The Content-Type must be application/json, application/x-ndjson or application/x-protobuf;"
+    " curl sends it with -H 'Content-Type: application/json'",
+    Code.UNKNOWN_MEDIA_TYPE,
 )
 _ENCODED = Refusal("The body must not be compressed: Content-Encoding is not supported", Code.UNKNOWN_MEDIA_TYPE)
 _TOO_MANY = Refusal(f"At most {MOST_TRADES} trades in a body; send more as application/x-ndjson", Code.BODY_TOO_LARGE)

@@ -31,6 +31,11 @@ _RESTART = 1012  # the close status that asks the client to reconnect
 _LONGEST_ERROR = 500  # characters
 _MOST_TOPICS = 100  # names in one message
 _MESSAGES_PER_SECOND = 20  # of one client; further messages wait in the network buffers
+_OF_STREAMS = {"assets", "tier", "tiers", "topics", "seconds"}  # parameters that users of /stream may expect here
+_BY_MESSAGE = (
+    "A subscription is a message, not part of the address: send"
+    ' {"type":"subscribe","topics":["prices"],"tiers":["hot"]}'
+)
 _NOT_A_WEBSOCKET = Refusal("Ask for a WebSocket here", Code.UPGRADE_NEEDED)
 _ABOUT = f"""Send `{{"type":"subscribe","assets":["{SYMBOL}"]}}` or `{{"type":"subscribe","tiers":["hot"]}}`, and
 `unsubscribe` likewise. The reply is the whole subscription, `{{"type":"subscribed","assets":[…],"tiers":[…]}}`, or
@@ -38,7 +43,8 @@ _ABOUT = f"""Send `{{"type":"subscribe","assets":["{SYMBOL}"]}}` or `{{"type":"s
 `{{"type":"snapshot","prices":[…]}}` and `{{"type":"price","price":{{…}}}}`. `{{"type":"gap","msg":"…"}}` and
 `{{"type":"end","msg":"…"}}` mean the same as in `GET /stream`. A message with `"topics":["prices"]` is about these
 topics only, one without it about prices; the reply to it is
-`{{"type":"subscribed","topics":{{"prices":{{"assets":[…],"tiers":[…]}}}}}}`."""
+`{{"type":"subscribed","topics":{{"prices":{{"assets":[…],"tiers":[…]}}}}}}`. Parameters of `GET /stream` in the address
+get an error message."""
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,6 +137,8 @@ class _Session:
         """Receive and send until the connection ends."""
         with suppress(*_GONE):
             await self._websocket.accept()
+            if _OF_STREAMS & self._websocket.query_params.keys():
+                await self._send_error(_BY_MESSAGE, Code.INVALID_PARAMETER)
             async with asyncio.TaskGroup() as group:
                 sender = group.create_task(self._send())
                 await self._receive()

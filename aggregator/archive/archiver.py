@@ -86,6 +86,8 @@ class Archiver:
         self._thread = ThreadPoolExecutor(1, "archive", _lower_priority)
         self._writer: RangeWriter | None = None
         self._written: dict[tuple[str, Range], float] = {}  # when a range was written last, since the start
+        # When a range was first seen marked; those that an earlier run has left wait since their end.
+        self._seen = {(one.dataset.name, left): -math.inf for one in channels for left in one.marker.pending}
         self._hours: set[tuple[str, int]] = set()  # hours with files that may be joined
         self._is_closed = False
         self._log = structlog.get_logger()
@@ -94,9 +96,17 @@ class Archiver:
 
     @property
     def lag(self) -> float:
-        """For how many seconds the oldest complete range has waited; 0 without one."""
-        ends = [end for one in self._channels for _, end in one.marker.pending]
-        return max(0.0, self._now() - min(ends) - _GRACE_SECONDS) if ends else 0.0
+        """For how many seconds a complete range has waited at most; 0 without one.
+
+        A range that gets events after its end, such as a headline of an hour ago, waits since it was seen marked.
+        """
+        now = self._now()
+        since = [
+            max(marked[1] + _GRACE_SECONDS, self._seen.get((one.dataset.name, marked), now))
+            for one in self._channels
+            for marked in one.marker.pending
+        ]
+        return max(0.0, now - min(since, default=now))
 
     @property
     def problem(self) -> str:
@@ -133,6 +143,8 @@ class Archiver:
     async def archive_due(self, *, also_open: bool = False) -> None:
         """Write the marked ranges that are complete, the oldest first; all with `also_open`. Raises StoreError."""
         now = self._now()
+        marked = {(channel.dataset.name, one) for channel in self._channels for one in channel.marker.pending}
+        self._seen = {key: self._seen.get(key, now) for key in marked}
         for channel in self._channels:
             for one in sorted(channel.marker.pending):
                 written = self._written.get((channel.dataset.name, one), 0.0)

@@ -54,7 +54,10 @@ async def archive(settings: Settings, action: str, url: str) -> None:
 
 def _address(url: str) -> ArchiveAddress:
     if not url:
-        raise CannotGoOn("no archive is named", f"set {PREFIX}ARCHIVE_URL, or give --from")
+        raise CannotGoOn(
+            "no archive is named",
+            f"set {PREFIX}ARCHIVE_URL, or give --from (the files of the demo: --data-dir data --archive-url data/lake)",
+        )
     try:
         return parse_archive_url(url)
     except ValueError as error:

@@ -156,7 +156,9 @@ def _public_socket(info: Any) -> socket.socket:
     address = info[4][0]
     kind = why_not_public(str(address))
     if kind:
-        raise NotPublic(f"the address {address} is {kind}; private addresses need OUTLETS_ALLOW_PRIVATE=true")
+        raise NotPublic(
+            f"the address {address} is {kind}; private addresses need AGGREGATOR_OUTLETS_ALLOW_PRIVATE=true"
+        )
     return _any_socket(info)
 
 

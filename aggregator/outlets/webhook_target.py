@@ -51,7 +51,9 @@ def _check_parts(found: SplitResult, *, allow_private: bool) -> None:
     if found.scheme not in ("http", "https"):
         raise ValueError("a webhook's URL must begin with https://")
     if found.scheme == "http" and not allow_private:
-        raise ValueError("a webhook's URL must begin with https://; http:// needs OUTLETS_ALLOW_PRIVATE=true")
+        raise ValueError(
+            "a webhook's URL must begin with https://; http:// needs AGGREGATOR_OUTLETS_ALLOW_PRIVATE=true"
+        )
     if "@" in found.netloc:
         raise ValueError("a webhook's URL takes no user and password; use secret=env:NAME, which signs the body")
     if found.fragment:
@@ -69,7 +71,9 @@ def _check_host(host: str, *, is_bracketed: bool, allow_private: bool) -> None:
     if kind == NO_ADDRESS:
         raise ValueError(f"the host {host} of a webhook is {kind}")
     if kind and not allow_private:
-        raise ValueError(f"the host {host} of a webhook is {kind}; private hosts need OUTLETS_ALLOW_PRIVATE=true")
+        raise ValueError(
+            f"the host {host} of a webhook is {kind}; private hosts need AGGREGATOR_OUTLETS_ALLOW_PRIVATE=true"
+        )
 
 
 def _why_local(name: str) -> str:

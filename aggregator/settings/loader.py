@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -38,6 +38,12 @@ _SECRET_ALWAYS = {"api_keys", "read_keys", "kafka_password", "postgres_password"
 _ELSEWHERE = {"data_dir", "symbols_file"}  # paths of files that no process writes
 _SECRET = _SECRET_ALWAYS | {"cache_url", "news", "outlets"}  # their values are never shown, not even in an error
 
+# Pydantic's other messages begin with "Input should be".
+_KINDS = {
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+}
 
 _TOKEN_SHOWN = (
     "--outlets has an address with parameters of the receiver or a long part of a path, which may be a token: all users"
@@ -61,12 +67,13 @@ def load(flags: Mapping[str, str]) -> Settings:
     mistakes += [_TOKEN_SHOWN] if is_shown else []
     if f"{PREFIX}PORT" not in ours:  # the value that Kubernetes set must not be read either
         flags = {"port": str(Settings.model_fields["port"].default), **flags}
+    given = frozenset(flags)
     try:
         settings = Settings(**flags)  # type: ignore[arg-type]  # texts, which pydantic checks and converts
     except ValidationError as error:
         # A derived default fails when the setting it derives from is wrong: only that setting is reported.
         wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
-        raise SettingsError(mistakes + [_line(one) for one in wrong]) from None
+        raise SettingsError(mistakes + [_line(one, given) for one in wrong]) from None
     if mistakes:
         raise SettingsError(mistakes)
     return _in_data_dir(settings)
@@ -114,16 +121,17 @@ def _unknown(name: str) -> str:
     return f"{name}: there is no such setting" + (f"; did you mean {PREFIX}{near[0].upper()}?" if near else "")
 
 
-def _line(error: ErrorDetails) -> str:
-    """Return one line: the setting, the reason, and the value unless it may contain a secret."""
+def _line(error: ErrorDetails, flags: Collection[str]) -> str:
+    """Return one line: the setting as it was given, the reason, and the value unless it may contain a secret."""
+    message = _KINDS.get(error["type"]) or error["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
     if not error["loc"]:
-        return error["msg"].removeprefix("Value error, ")
+        return message
     name = str(error["loc"][0])
-    message = error["msg"].removeprefix("Value error, ")
+    shown, equals = (f"--{name.replace('_', '-')}", " ") if name in flags else (f"{PREFIX}{name.upper()}", "=")
     if name in _SECRET:
-        return f"{PREFIX}{name.upper()}: {message}"
+        return f"{shown}: {message}"
     value = str(error["input"])
     if name in _URLS and _MAY_BE_SECRET.search(value):
-        shown = _ENTRY.sub(lambda found: f"'{found[1] or ''}…'", message)
-        return f"{PREFIX}{name.upper()}: {shown} (parts are hidden, as they may contain a password)"
-    return f"{PREFIX}{name.upper()}={value:.100}: {message}"
+        hidden = _ENTRY.sub(lambda found: f"'{found[1] or ''}…'", message)
+        return f"{shown}: {hidden} (parts are hidden, as they may contain a password)"
+    return f"{shown}{equals}{value:.100}: {message}"

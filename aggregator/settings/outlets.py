@@ -41,7 +41,10 @@ class OutletSettings(TableStreamSettings):
     @model_validator(mode="after")
     def _check_private(self) -> Self:
         if not self.outlets_allow_private:
-            check_public(self.outlet_addresses)
+            try:
+                check_public(self.outlet_addresses)
+            except ValueError as error:
+                raise ValueError(f"AGGREGATOR_OUTLETS: {error}") from None
         return self
 
     @property

@@ -161,7 +161,7 @@ class Parser:
         try:
             record = _one.decode(raw)
         except msgspec.ValidationError as error:
-            raise InvalidTrade(_code_of(str(error)), str(error)[:200]) from error
+            raise InvalidTrade(_code_of(str(error)), _reason_of(str(error))) from error
         except _NOT_JSON as error:
             raise InvalidTrade("malformed", f"the record is no JSON object: {error}"[:200]) from error
         return self._trade(record, now)
@@ -264,6 +264,13 @@ def _first(*values: Decimal | None) -> Decimal | None:
         if one is not None:
             return one
     return None
+
+
+def _reason_of(message: str) -> str:
+    """Return the reason in words for a message of msgspec."""
+    if message.startswith("Invalid decimal string"):
+        return f"the {message.rpartition('$.')[2].rstrip('`')} must be a number"
+    return message[:200]
 
 
 def _code_of(message: str) -> str:

@@ -126,7 +126,9 @@ async def test_a_body_of_another_type(content_type: str) -> None:
     api = Api()
     answer = await api.post({"Content-Type": content_type})
     assert (answer.status, answer.json["code"]) == (415, "unknown_media_type")
-    assert answer.json["msg"] == "The Content-Type must be application/json"
+    assert answer.json["msg"] == (
+        "The Content-Type must be application/json; curl sends it with -H 'Content-Type: application/json'"
+    )
     assert (await api.post({"Content-Type": "Application/JSON; charset=utf-8"})).status == 201
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.parts.limits import allowed
 from tests.parts.living import ASSETS, KEY, UPGRADE, hear, living, say
@@ -44,6 +45,18 @@ async def test_malformed_messages(said: str | bytes, message: str | None) -> Non
             "assets": ["asset1"],
             "tiers": [],
         }
+
+
+async def test_a_subscription_in_the_address() -> None:
+    """Clients that expect the parameters of /stream are told, instead of waiting for events for ever."""
+    async with living() as live, connect(f"{live.url.replace('http', 'ws')}/ws?assets=asset1&topics=prices") as client:
+        error = await hear(client)
+        assert (error["type"], error["code"]) == ("error", "invalid_parameter")
+        assert error["msg"].startswith(
+            'A subscription is a message, not part of the address: send {"type":"subscribe",'
+        )
+        await client.send(error["msg"].partition("send ")[2])
+        assert (await hear(client))["topics"] == {"prices": {"assets": [], "tiers": ["hot"]}}
 
 
 async def test_subscribing_and_unsubscribing() -> None:

@@ -203,3 +203,20 @@ async def test_a_small_file_is_written_once(archive: Archive, tmp_path: Path) ->
     assert (tmp_path / "lake" / path).read_bytes() == b"first"
     (tmp_path / "lake" / "dead-letters" / "2027").touch()
     assert not await archive.archiver.put_file(path.replace("2026", "2027"), b"blocked")
+
+
+async def test_an_old_event_is_no_lag(tmp_path: Path) -> None:
+    """The range of an event that comes long after its end waits since then. After a restart: since its end."""
+    store, lake = SlowTrades(), FolderAddress(tmp_path / "lake")
+    store.go.set()
+    store.fails = True
+    async with archiving(store, lake, tmp_path) as archive:
+        archive.clock.at = 4000
+        with pytest.raises(StoreUnavailable):
+            await archive.store.add([trade_at(1)])
+        assert archive.archiver.lag == 0
+        await archive.archiver.archive_due()  # keeps the mark of the write that failed
+        archive.clock.at = 4020
+        assert archive.archiver.lag == 20
+    async with archiving(store, lake, tmp_path, archive.clock) as later:
+        assert later.archiver.lag == 4020 - 300 - 10

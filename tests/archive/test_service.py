@@ -63,7 +63,7 @@ def test_what_the_command_refuses(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     environment = environment_of(tmp_path, {})
     for url, problem in (
-        ("", "no archive is named"),
+        ("", "or give --from (the files of the demo: --data-dir data --archive-url data/lake)"),
         ("ftp://lake", "must be file://lake or s3://"),
         ("s3://bucket?colour=red", "takes region and endpoint"),
         (str(tmp_path / "file"), "cannot write to"),

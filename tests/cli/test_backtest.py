@@ -137,7 +137,12 @@ def test_archived_trades(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
         (["--csv", "/nosuch/file.csv"], 1, "cannot write /nosuch/file.csv"),
         (["--trades-url", "memory://"], 1, "the trades of memory:// cannot be read by another process"),
         (["--trades-url", "sqlite:////nosuch/trades.db"], 1, "there is no file /nosuch/trades.db"),
-        (["--trades-url", "http://x"], 2, "AGGREGATOR_TRADES_URL"),
+        (
+            ["--trades-url", "sqlite:///no.db"],
+            1,
+            "there is no file no.db; name the store of trades with --trades-url (the",
+        ),
+        (["--trades-url", "http://x"], 2, "--trades-url http://x: "),
     ],
 )
 def test_what_stops_it(

@@ -109,6 +109,36 @@ def tiers_and_order(page: Page) -> None:
     expect(page.locator('.rows .row[aria-rowindex="2"] b')).to_have_text("BTC")
 
 
+def test_what_the_panel_cannot_load_is_asked_again(tab: Open) -> None:
+    """Each part says in words what is missing, and has it once the service answers. The browser logs each failure."""
+    one = tab()
+    page = one.page
+    wait_for_rows(page)
+    for call in ("sources", "candles?*"):
+        page.route(f"**/prices/btcusdt/{call}", lambda route: route.abort())
+    page.route("**/trades/btcusdt?*", lambda route: route.abort())
+    page.click(f"{BTC} .price")
+    sheet = page.locator("#detail")
+    expect(sheet.locator(".sources tbody")).to_have_text("No sources: the service cannot be reached")
+    expect(sheet.locator(".chart .note")).to_have_text("No prices: the service cannot be reached")
+    expect(sheet.locator(".trades .hint").first).not_to_have_text("No trade of this asset yet.")
+    page.unroute_all()
+    expect(sheet.locator(".sources tbody tr")).to_have_count(3)
+    expect(sheet.locator(".chart .note")).to_have_text("")
+    one.complaints.clear()
+
+
+def test_no_venue_is_cut_off(tab: Open) -> None:
+    """The venues of an asset with the longest of prices fit in its panel, beside the table and above it."""
+    page = tab("/#pepeusdt").page
+    expect(page.locator("#detail .sources tbody tr")).to_have_count(3)
+    for width in (360, 1100, 1280, 1600):
+        page.set_viewport_size({"width": width, "height": 800})
+        venues = page.locator("#detail .scroll")
+        assert (width, venues.evaluate("one => one.scrollWidth - one.clientWidth")) == (width, 0)
+        assert venues.evaluate("one => one.clientWidth") > 250
+
+
 def test_detail_by_its_address(tab: Open) -> None:
     """An asset's URL opens its panel beside the table: live price, chart of the chosen range, and three venues."""
     page = tab("/#ETHUSDT").page

@@ -61,7 +61,7 @@ def test_the_default_of_min_sources(
 def test_a_wrong_setting_is_reported_once() -> None:
     """The default derived from EXCHANGES is not reported beside it."""
     (mistake,) = mistakes(exchanges="nosuch")
-    assert mistake.startswith("AGGREGATOR_EXCHANGES=nosuch: ")
+    assert mistake.startswith("--exchanges nosuch: ")
 
 
 def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,9 +70,27 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = mistakes(port="99999", hot_interval="-1", max_deviation="nan")
     assert len(found) == 4
     assert found[0] == "AGGREGATOR_HOT_SISE: there is no such setting; did you mean AGGREGATOR_HOT_SIZE?"
-    assert any(line.startswith("AGGREGATOR_PORT=99999: ") for line in found)
-    assert any(line.startswith("AGGREGATOR_HOT_INTERVAL=-1: ") for line in found)
-    assert any(line.startswith("AGGREGATOR_MAX_DEVIATION=nan: ") for line in found)
+    assert any(line.startswith("--port 99999: ") for line in found)
+    assert any(line.startswith("--hot-interval -1: ") for line in found)
+    assert any(line.startswith("--max-deviation nan: ") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("port", "abc", "must be a whole number"),
+        ("hot_interval", "soon", "must be a number"),
+        ("outlets_allow_private", "maybe", "must be true or false"),
+        ("retention_days", "-1", "must be greater than 0"),
+    ],
+)
+def test_a_mistake_is_named_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    """A flag as a flag, a variable as a variable, with what is allowed in the words of the documentation."""
+    assert mistakes(**{name: value}) == [f"--{name.replace('_', '-')} {value}: {expected}"]
+    monkeypatch.setenv(f"AGGREGATOR_{name.upper()}", value)
+    assert mistakes() == [f"AGGREGATOR_{name.upper()}={value}: {expected}"]
 
 
 KUBERNETES = {
@@ -217,7 +235,7 @@ def test_a_mistake_in_an_address_never_shows_a_password(name: str, value: str) -
     """Wherever the mistake is in the address; in an address without secrets, the wrong part is shown."""
     (line,) = mistakes(**{name: value})
     assert "SECRET" not in line
-    assert line.startswith(f"AGGREGATOR_{name.upper()}: ")
+    assert line.startswith(f"--{name.replace('_', '-')}: ")
     assert "'zone'" in mistakes(history_url="dynamodb://prices?zone=x")[0]
 
 

@@ -30,6 +30,13 @@ def code_of(raw: bytes) -> str:
     return refused.value.code
 
 
+@pytest.mark.parametrize("field", ["price", "qty"])
+def test_a_text_that_is_no_number(field: str) -> None:
+    """The reason names the field as it was sent, in words."""
+    with pytest.raises(InvalidTrade, match=f"^the {field} must be a number$"):
+        PARSER.one(with_field(field, b'"cheap"'), NOW)
+
+
 LONG_NUMBER = b"9" * 1_000_000
 REJECTED = [
     *((raw, "malformed") for raw in (b"", b"{", b"[]", b"null", b"7", b'"text"', b"{}x", b"\xff", b"[" * 100_000)),

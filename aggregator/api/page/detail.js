@@ -7,7 +7,7 @@ import { itemOf } from "./latest.js";
 import { dayOf, volumeOf } from "./market.js";
 import { candlesOf, RANGES } from "./ranges.js";
 import { drawAvatar } from "./rows.js";
-import { refusedRows, sourceRows } from "./sources.js";
+import { refusedRows, sourceRows, venuesOf } from "./sources.js";
 import { addToCandles } from "./spark.js";
 import { TradeView } from "./tradeview.js";
 
@@ -29,6 +29,7 @@ export class Detail {
   #volumesDue = false;
   #sourcesAt = 0;
   #sourcesDue = false;
+  #failedAt = Infinity; // when the candles could not be loaded
   #isMoving = false; // between the two forms of the panel
 
   /** `ask(path)` returns decoded JSON. `on` has `closed()`, `watch(symbol)` and `open(symbol)`. `events` are marked. */
@@ -113,6 +114,7 @@ export class Detail {
     this.trades.drawGauges();
     this.trades.check();
     if (this.#volumesDue && context.now - this.#chartAt >= VOLUMES_PAUSE) this.#drawChart();
+    if (context.now - this.#failedAt >= REFUSED_PAUSE) this.#loadCandles();
     const waited = context.now - this.#sourcesAt;
     if (this.#sourcesDue ? waited >= SOURCES_PAUSE : (stale || !known) && waited >= REFUSED_PAUSE) this.#loadSources(context);
   }
@@ -146,6 +148,7 @@ export class Detail {
   async #loadCandles() {
     const [asked, range, { symbol }] = [this.#asked, this.#range, this.row];
     const isCurrent = () => asked === this.#asked && range === this.#range;
+    this.#failedAt = Infinity;
     this.#candles = [];
     this.chart.say("Loading prices\u2026");
     try {
@@ -164,7 +167,9 @@ export class Detail {
       const { prices } = await this.ask(`/prices/${symbol}/history?sources=true&limit=${TRACED}&start=${start}`);
       if (isCurrent()) this.chart.trace(prices.toReversed().flatMap(venuesOf));
     } catch (error) {
-      if (isCurrent()) this.chart.say(`No prices: ${error.message}`);
+      if (!isCurrent()) return;
+      this.chart.say(`No prices: ${error.message}`);
+      this.#failedAt = this.#now;
     }
   }
 
@@ -191,7 +196,8 @@ export class Detail {
         return;
       }
       const cell = make("td", { colspan: "6", class: "out" }, `No sources: ${error.message}`);
-      this.table.replaceChildren(make("tr", {}, cell));
+      this.table.replaceChildren(make("tr", { class: "refused" }, cell));
+      this.#sourcesDue = true;
     }
   }
 
@@ -288,9 +294,4 @@ export class Detail {
     const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col", class: name.toLowerCase() }, name)));
     return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Venues" }, make("table", { class: "sources" }, make("thead", {}, head), this.table));
   }
-}
-
-/** Return `[venue, timestamp, price]` of the sources of a price. */
-function venuesOf({ timestamp, sources }) {
-  return sources.map((source) => [source.exchange, timestamp, source.price]);
 }

@@ -1,5 +1,6 @@
 // The entry point: events of the stream update the market, and each frame draws the market.
 
+import { ask } from "./ask.js";
 import { Controls } from "./controls.js";
 import { Detail } from "./detail.js";
 import { byId, mark, write } from "./dom.js";
@@ -49,14 +50,6 @@ const socket = new TradeSocket({
   features: measure, trades: (trades) => detail.trades.take(trades), begin: () => detail.trades.load(), state: (name) => detail.trades.mark(name),
 });
 const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () => refill() });
-
-/** Return the JSON of a GET. A refusal is thrown as an Error with its message and, as `body`, the response. */
-async function ask(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(10_000) });
-  const body = await response.json();
-  if (!response.ok) throw Object.assign(new Error(body.msg ?? response.statusText), { body, status: response.status });
-  return body;
-}
 
 async function loadFigures(symbols) {
   const { prices } = await ask(`/prices?assets=${symbols.join(",")}&details=true`);

@@ -16,6 +16,11 @@ export function refusedRows(message, leftOut, now) {
   return [head, ...byName(leftOut.map((one) => row(one, null, now, out(one))))];
 }
 
+/** Return `[venue, timestamp, price]` of the sources of a price. */
+export function venuesOf({ timestamp, sources }) {
+  return sources.map((source) => [source.exchange, timestamp, source.price]);
+}
+
 function byName(rows) {
   return rows.sort((one, other) => one.dataset.exchange.localeCompare(other.dataset.exchange));
 }

@@ -13,6 +13,7 @@ const SIDES = { buy: "+ buy", sell: "\u2212 sell" };
 const NOTES = {
   off: "This service has no trades.",
   away: "Connecting to the trades\u2026",
+  loading: "Loading the trades\u2026",
   empty: "No trade of this asset yet.",
 };
 
@@ -30,6 +31,7 @@ export class TradeView {
   #isUnchecked = false; // whether trades have come since the tape was loaded or compared
   #timer = 0;
   #problem = "";
+  #isLoaded = false;
 
   /** `ask(path)` returns decoded JSON. `changed()` is called after a change of `volumes`. */
   constructor(ask, changed) {
@@ -78,20 +80,28 @@ export class TradeView {
       const body = await this.ask(`/trades/${this.row.symbol}?limit=${LOADED}`);
       if (asked !== this.#asked) return;
       this.#problem = "";
+      this.#isLoaded = true;
       this.#fill(body);
       this.loadVolumes();
     } catch (error) {
       if (asked !== this.#asked) return;
       if (error.status === 404 || error.status === 501) this.#isRefused = true;
       else this.#problem = `No stored trades: ${error.message}`;
+      this.#checkedAt = performance.now();
     }
     this.#soon();
   }
 
-  /** Compare the tape with the stored trades, now and then: a slow stream leaves trades out. Load it if it lacks one. */
+  /** Compare the tape with the stored trades, now and then: a slow stream leaves trades out. Load it if it lacks one, or failed. */
   async check() {
     const newest = this.#tape.trades[0];
-    if (!this.row || !newest || !this.#isUnchecked || this.#isOff || performance.now() - this.#checkedAt < CHECK) return;
+    if (!this.row || this.#isOff || performance.now() - this.#checkedAt < CHECK) return;
+    if (this.#problem) {
+      this.#problem = "";
+      await this.load();
+      return;
+    }
+    if (!newest || !this.#isUnchecked) return;
     const asked = this.#asked;
     this.#checkedAt = performance.now();
     this.#isUnchecked = false;
@@ -145,12 +155,14 @@ export class TradeView {
   #noteText() {
     if (this.#isOff) return NOTES.off;
     if (this.#state !== "live") return NOTES.away;
-    return this.#problem || (this.#tape.trades.length ? "" : NOTES.empty);
+    if (this.#problem || this.#tape.trades.length) return this.#problem;
+    return this.#isLoaded ? NOTES.empty : NOTES.loading;
   }
 
   #clear() {
     this.#asked += 1;
     this.#problem = "";
+    this.#isLoaded = false;
     this.#tape.clear();
     this.volumes.restart([], Infinity);
     this.#rows.clear();

@@ -90,7 +90,8 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> TradeReader:
     if url.startswith("sqlite:"):
         path = parse_sqlite_url(url)
         if not await asyncio.to_thread(path.is_file):
-            raise CannotGoOn(f"there is no file {path}", mend)
+            demo = "" if path.is_absolute() else " (the files of the demo: --data-dir data)"
+            raise CannotGoOn(f"there is no file {path}", mend + demo)
     created = await open_trade_reader(settings, Metrics(), stack)
     if created is None:
         raise CannotGoOn(f"the trades of {url} cannot be read by another process", mend)

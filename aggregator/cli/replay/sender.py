@@ -1,6 +1,7 @@
 """Sends batches one after the other, and each until the service has taken it: pauses, retries, counts."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
@@ -116,6 +117,10 @@ class Sender:
             raise CannotGoOn(
                 f"the service has not taken a batch for {self._patience:g} s: {why}",
                 "start the same command again later: what is stored already counts as duplicates",
+            )
+        if not self.counts.retries:
+            sys.stderr.write(
+                f"aggregator: the service does not take trades yet: {why}; trying for {self._patience:g} s\n"
             )
         self.counts.retries += 1
         await unless_stopped(self._stop, backoff.pause() if asked is None else asyncio.sleep(seconds))

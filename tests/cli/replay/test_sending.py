@@ -143,13 +143,14 @@ def test_failures_that_do_not_pass(
 
 
 def test_an_address_without_a_service(trades: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """After the patience the command ends, and says how to go on."""
+    """The command says at once that it tries again; after the patience it ends, and says how to go on."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        assert main(["replay", str(trades), "--url", url, "--speed", "max", "--patience", "0.3"]) == 1
+        assert main(["replay", str(trades), "--url", url, "--speed", "max", "--patience", "0.9"]) == 1
     captured = capsys.readouterr()
-    assert "has not taken a batch for 0.3 s: Connection refused; start the same command again" in captured.err
+    assert captured.err.count("does not take trades yet: Connection refused; trying for 0.9 s\n") == 1
+    assert "has not taken a batch for 0.9 s: Connection refused; start the same command again" in captured.err
     assert "sent 0 trades" in captured.out
 
 

@@ -37,7 +37,16 @@ def stream_timeout(timeout: float, heartbeat_timeout: float) -> httpx2.Timeout:
 
 def failure_of(error: httpx2.RequestError) -> ConnectionFailed:
     """Return the error of this package for one of httpx2."""
-    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    message = _address_of(error) + (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
     failure = TimedOut(message) if isinstance(error, httpx2.TimeoutException) else ConnectionFailed(message)
     failure.__cause__ = error
     return failure
+
+
+def _address_of(error: httpx2.RequestError) -> str:
+    """Return the address that was asked, for the front of a message; empty where it is unknown."""
+    try:
+        url = error.request.url
+    except RuntimeError:  # an error that no request has
+        return ""
+    return f"{url.scheme}://{url.netloc.decode()}: "
