@@ -11,7 +11,7 @@ import msgspec
 class OutletEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as outlets send it.
 
-    `key` is the same for an event that is made twice. `timestamp` is in unix seconds, `body` the JSON that streams
+    `key` and `timestamp`, unix seconds, are the same for an event that is made twice. `body` is the JSON that streams
     show. `tier` is that of the asset. `outlet` names the only outlet it is for; empty: every outlet that wants it.
     """
 

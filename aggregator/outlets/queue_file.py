@@ -5,7 +5,8 @@ from collections.abc import Container, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from secrets import randbits
-from typing import NamedTuple
+from struct import pack
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,7 +23,7 @@ _NEVER_GIVEN_UP = ("anomalies", "signals", "alerts")
 _AFTER = "WHERE outlet = ?3 AND id > ?1 ORDER BY id LIMIT ?2"
 _KEPT, _REST, _PRICES = "kept", "rest", "prices"
 _SEEN = """;
-CREATE TABLE seen (digest TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE seen (digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX seen_by_at ON seen (at);
 CREATE TABLE ended (outlet TEXT PRIMARY KEY, at REAL NOT NULL, reason TEXT NOT NULL)
 """
@@ -60,13 +61,30 @@ def queued(outlet: str, event: OutletEvent) -> Queued:
     return Queued(outlet, event.topic, event.asset, event.key, event.timestamp, event.tier, body)
 
 
-def digest_of(record: Queued) -> str:
-    """Return the digest of an event's outlet and key, in 16 characters."""
-    return blake2b(f"{record.outlet}\0{record.key}".encode(), digest_size=8).hexdigest()
+def digest_of(record: Queued) -> bytes:
+    """Return the digest of an event's outlet and key."""
+    return blake2b(f"{record.outlet}\0{record.key}".encode(), digest_size=8).digest()
+
+
+def _seen_key(record: Queued) -> bytes:
+    """Return the time and the digest of an event.
+
+    The time keeps the keys of a moment together in the file. With the digest alone, each event of a transaction would
+    write a page of its own.
+    """
+    return pack(">d", record.timestamp) + digest_of(record)
+
+
+def _older(seen_key: bytes) -> str:
+    """Return the key as files of version 301 have it."""
+    return seen_key[8:].hex()
 
 
 def _key(record: Queued) -> Key:
-    return (record.asset, record.timestamp, record.outlet, digest_of(record))
+    return (record.outlet, _seen_key(record))  # the second is no column: `QueueFile._insert` takes it
+
+
+_encoder = msgspec.json.Encoder()
 
 
 def _group(record: Queued) -> str:
@@ -78,14 +96,14 @@ def _group(record: Queued) -> str:
 _decoder = msgspec.json.Decoder(Queued)
 QUEUED = RecordKind(
     key=_key,
-    encode=lambda record: msgspec.json.encode(record).decode(),
+    encode=lambda record: _encoder.encode(record).decode(),
     decode=_decoder.decode,
     groups=(_KEPT, _REST, _PRICES),
     group=_group,
-    texts=("outlet", "digest"),
-    version=301,
+    columns=("outlet",),
+    version=302,
     kept=(_KEPT,),
-    index=("outlet",),
+    copied=301,
     more=_SEEN,
 )
 """When the file is full, the oldest prices are given up first, then trades and sentiment; the others never."""
@@ -161,7 +179,8 @@ class QueueFile(WaitingFile[Queued]):
     async def delivered(self, rows: Sequence[Row[Queued]]) -> None:
         """Delete rows that the outlet has taken; their keys stay for 300 seconds."""
         now = time.time_ns()
-        late = [digest_of(row.record) for row in rows if row.id < now - _LATE_SECONDS * _SECOND]
+        keys = [_seen_key(row.record) for row in rows if row.id < now - _LATE_SECONDS * _SECOND]
+        late = [*keys, *map(_older, keys)]
 
         def delete(connection: Connection) -> None:
             self._remove(connection, rows)
@@ -219,8 +238,8 @@ class QueueFile(WaitingFile[Queued]):
 
         def replay(connection: Connection) -> None:
             if connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,)).rowcount:
-                own = (digest_of(record), letter.id)
-                connection.execute("DELETE FROM seen WHERE digest = ? AND at = ?", own)
+                own = _seen_key(record)
+                connection.execute("DELETE FROM seen WHERE digest IN (?, ?) AND at = ?", (own, _older(own), letter.id))
                 self._insert(connection, self.kind.group(record), [new])
 
         await self._file.write(replay)
@@ -229,15 +248,29 @@ class QueueFile(WaitingFile[Queued]):
         """Insert the rows whose keys are new; return the ids of the others."""
         if not rows:
             return []
-        new = _unseen(connection, rows)
-        super()._insert(connection, group, new)
+        new = _unseen(connection, _unseen_before(connection, rows))
+        super()._insert(connection, group, [(row_id, outlet, body) for row_id, outlet, _, body in new])
         ids = {row[0] for row in new}
         return [row_id for row_id, *_ in rows if isinstance(row_id, int) and row_id not in ids]
 
 
-def _unseen(connection: Connection, rows: Sequence[tuple[object, ...]]) -> Sequence[tuple[object, ...]]:
+def _unseen_before(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    """Return the rows whose key was not noted by version 301, as long as such keys are left: they are texts."""
+    if connection.execute("SELECT 1 FROM seen WHERE digest < x'' LIMIT 1").fetchone() is None:
+        return rows
+    known: set[str] = set()
+    for first in range(0, len(rows), MOST_VALUES):
+        some = [_older(row[2]) for row in rows[first : first + MOST_VALUES]]
+        query = f"SELECT digest FROM seen WHERE digest IN ({','.join('?' * len(some))})"
+        known.update(digest for (digest,) in connection.execute(query, some))
+    return [row for row in rows if _older(row[2]) not in known]
+
+
+def _unseen(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
     """Note the keys of rows; return the rows whose key was not noted before. An id is the time of its key."""
-    pairs = [(row[4], row[0]) for row in rows]
+    if not rows:
+        return rows
+    pairs = [(row[2], row[0]) for row in rows]
     inserted, most = 0, MOST_VALUES // 2
     for first in range(0, len(pairs), most):
         some = pairs[first : first + most]

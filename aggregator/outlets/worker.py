@@ -119,7 +119,7 @@ class Worker:
         """Claim the keys of a batch; delete the rows whose keys another machine sends, and return the others."""
         if self._taken is None:
             return batch
-        digests = {row.id: digest_of(row.record) for row in batch}
+        digests = {row.id: digest_of(row.record).hex() for row in batch}
         taken = await self._taken(list(digests.values()))
         theirs = [row for row in batch if digests[row.id] in taken]
         if theirs:

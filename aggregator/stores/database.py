@@ -8,7 +8,7 @@ import asyncio
 import re
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -29,23 +29,27 @@ _JOURNAL_BYTES = 16 << 20  # a larger WAL is truncated to this
 
 
 class Database:
-    """The file at `path` with `schema`, whose version is `version`. Raises StoreUnavailable for SQLite's errors."""
+    """The file at `path` with `schema`, whose version is `version`. Raises StoreUnavailable for SQLite's errors.
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
+    `upgrades` is, for each older version, the SQL that makes this version of such a file.
+    """
+
+    def __init__(self, path: Path, schema: str, version: int, upgrades: Mapping[int, str] | None = None) -> None:
         self.path = path
         self._schema = schema
         self._version = version
+        self._upgrades = upgrades or {}
         self._writer = _Worker(path, "sqlite-write")
         self._reader = _Worker(path, "sqlite-read")
         self._checkpointer = _Worker(path, "sqlite-checkpoint")
 
     async def open(self) -> None:
-        """Create file and tables where missing.
+        """Create file and tables where missing, and upgrade a file of an older version in one transaction.
 
         Raises StoreRefused when the file cannot be used, StoreUnavailable while another process has locked it.
         """
         try:
-            found, tables = await self._writer.run(lambda connection: _prepare(connection, self._schema, self._version))
+            found, tables = await self._writer.run(self._prepare)
         except StoreUnavailable as error:
             kind = StoreUnavailable if _is_busy(error.__cause__) else StoreRefused
             raise kind(f"cannot use {self.path}: {error}") from error
@@ -55,6 +59,19 @@ class Database:
         missing = ours - tables
         if missing:
             raise StoreRefused(f"{self.path} is the file of something else: it has no table {min(missing)}")
+
+    def _prepare(self, connection: Connection) -> tuple[int, set[str]]:
+        """Create the tables in a new file, unless another process does so first; upgrade those of an older one.
+
+        A file with tables is not locked for that: its writers may be busy, and a start must not wait for a turn.
+        Returns the version of the schema, and the names of the tables.
+        """
+        if _is_new(connection):
+            _transaction(connection, lambda connection: _create(connection, self._schema, self._version))
+        if _version(connection) in self._upgrades:
+            _transaction(connection, lambda connection: _upgrade(connection, self._upgrades, self._version))
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return _version(connection), {name for (name,) in names}
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the writer's thread as one transaction.
@@ -169,18 +186,10 @@ def _checkpoint(connection: Connection) -> int:
     return int(frames * size)
 
 
-def _prepare(connection: Connection, schema: str, version: int) -> tuple[int, set[str]]:
-    """Create the tables in a new file, unless another process does so first.
-
-    A file with tables is not locked for that: its writers may be busy, and a start must not wait for a turn.
-    Returns the version of the schema, and the names of the tables.
-    """
-    if _is_new(connection):
-        _transaction(connection, lambda connection: _create(connection, schema, version))
+def _version(connection: Connection) -> int:
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     assert isinstance(found, int)  # noqa: S101  # SQLite returns an int
-    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    return found, {name for (name,) in names}
+    return found
 
 
 def _is_new(connection: Connection) -> bool:
@@ -189,9 +198,20 @@ def _is_new(connection: Connection) -> bool:
 
 def _create(connection: Connection, schema: str, version: int) -> None:
     if _is_new(connection):
-        for statement in schema.split(";"):  # executescript would commit before it begins
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {version}")
+        _run(connection, schema, version)
+
+
+def _upgrade(connection: Connection, upgrades: Mapping[int, str], version: int) -> None:
+    """Upgrade the file, unless another process has done so meanwhile."""
+    statements = upgrades.get(_version(connection))
+    if statements is not None:
+        _run(connection, statements, version)
+
+
+def _run(connection: Connection, statements: str, version: int) -> None:
+    for statement in statements.split(";"):  # executescript would commit before it begins
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _begin(connection: Connection, seconds: float) -> None:

@@ -17,9 +17,10 @@ from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.observability.trouble_log import TroubleLog
 from aggregator.resilience.backoff import Backoff
 from aggregator.resilience.waiting import until_available, wait_at_most
+from aggregator.stores.record_kind import Record
 from aggregator.stores.waiting_file import Row, WaitingFile
 
-R = TypeVar("R")
+R = TypeVar("R", bound=Record)
 
 BATCHES_IN_FLIGHT = 4
 READ_ROWS = 500

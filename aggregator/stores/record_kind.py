@@ -1,14 +1,25 @@
 """The description of a kind of record that an outbox sends, such as prices and trades."""
 
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-R = TypeVar("R")
 
-Key = tuple[str, float, *tuple[str, ...]]
-"""The identity of a record: asset, time in unix seconds, and texts."""
+class Record(Protocol):
+    """A record that waits; its time is in unix seconds."""
+
+    @property
+    def asset(self) -> str: ...  # noqa: D102  # the class says it
+
+    @property
+    def timestamp(self) -> float: ...  # noqa: D102  # the class says it
+
+
+R = TypeVar("R", bound=Record)
+
+Key = tuple[str | float | bytes, ...]
+"""The values of a record's columns."""
 
 _WAITING = """
 CREATE TABLE waiting_{group} (
@@ -18,6 +29,14 @@ CREATE TABLE waiting_{group} (
 );
 CREATE {unique} INDEX waiting_{group}_by_{first} ON waiting_{group} ({names});
 """
+_COPY = """
+DROP INDEX waiting_{group}_by_{first};
+ALTER TABLE waiting_{group} RENAME TO older_{group};
+{table}
+INSERT INTO waiting_{group} SELECT id, {names}, body FROM older_{group};
+DROP TABLE older_{group};
+"""
+_TYPES = {"timestamp": "REAL"}
 _DEAD = """
 CREATE TABLE dead_letters (
     id INTEGER PRIMARY KEY,
@@ -33,12 +52,12 @@ CREATE TABLE dead_letters (
 class RecordKind(msgspec.Struct, Generic[R], frozen=True):
     """A kind of record that an outbox sends.
 
-    `key` returns asset, time in unix seconds, and one text for each of `texts`. `groups` are the names of the SQL
-    tables; `group` returns the one of a record. With `is_unique`, of two waiting records with the same key the first is
-    kept; otherwise both are sent, in order. With `gives_up`, the oldest rows of the last group are deleted when the
-    file is full, but never those of the groups in `kept`; otherwise `append` raises StoreUnavailable then. `version` is
-    the file's; no two kinds have the same. `index` are the columns that waiting rows are found by, if not all. `more`
-    is the SQL of further tables.
+    `key` returns the values of `columns`, by which waiting rows are found. `groups` are the names of the SQL tables;
+    `group` returns the one of a record. With `is_unique`, of two waiting records with the same key the first is kept;
+    otherwise both are sent, in order. With `gives_up`, the oldest rows of the last group are deleted when the file is
+    full, but never those of the groups in `kept`; otherwise `append` raises StoreUnavailable then. `version` is the
+    file's; no two kinds have the same. Files of the version `copied` have further columns, which are left out when such
+    a file is opened; it needs room for a second copy of its rows meanwhile. `more` is the SQL of further tables.
     """
 
     key: Callable[[R], Key]
@@ -46,27 +65,33 @@ class RecordKind(msgspec.Struct, Generic[R], frozen=True):
     decode: Callable[[str], R]
     groups: Sequence[str]
     group: Callable[[R], str]
-    texts: Sequence[str] = ()
+    columns: Sequence[str] = ("asset", "timestamp")
     is_unique: bool = False
     gives_up: bool = True
     version: int = 1
     kept: Sequence[str] = ()
-    index: Sequence[str] = ()
+    copied: int | None = None
     more: str = ""
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The names of the columns that `key` fills."""
-        return ("asset", "timestamp", *self.texts)
 
     @property
     def schema(self) -> str:
         """The SQL of all tables."""
-        columns = ["asset TEXT NOT NULL", "timestamp REAL NOT NULL", *(f"{text} TEXT NOT NULL" for text in self.texts)]
-        parts = {
-            "columns": ",\n    ".join(columns),
-            "names": ", ".join(self.index or self.columns),
-            "first": (self.index or self.columns)[0],
-            "unique": "UNIQUE" if self.is_unique else "",
-        }
-        return "".join(_WAITING.format(group=group, **parts) for group in self.groups) + _DEAD + self.more
+        return "".join(self._table(group) for group in self.groups) + _DEAD + self.more
+
+    @property
+    def upgrades(self) -> Mapping[int, str]:
+        """The SQL that upgrades a file, by the version of that file."""
+        if self.copied is None:
+            return {}
+        names, first = ", ".join(self.columns), self.columns[0]
+        copies = (_COPY.format(group=one, names=names, first=first, table=self._table(one)) for one in self.groups)
+        return {self.copied: "".join(copies)}
+
+    def _table(self, group: str) -> str:
+        return _WAITING.format(
+            group=group,
+            columns=",\n    ".join(f"{name} {_TYPES.get(name, 'TEXT')} NOT NULL" for name in self.columns),
+            names=", ".join(self.columns),
+            first=self.columns[0],
+            unique="UNIQUE" if self.is_unique else "",
+        )

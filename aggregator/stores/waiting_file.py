@@ -15,16 +15,16 @@ import msgspec
 
 from aggregator.errors import StoreUnavailable
 from aggregator.stores.database import Connection, Database
-from aggregator.stores.record_kind import RecordKind
+from aggregator.stores.record_kind import Record, RecordKind
 
-R = TypeVar("R")
+R = TypeVar("R", bound=Record)
 
 _UNCHECKED_SHARE = 0.001  # of the bound, appended between two checks of the size; a check costs as much as an append
 MOST_VALUES = 900  # of one statement; any SQLite takes 999
 _DROP_ROWS = 200  # deleted at a time when the file is full
 
 
-class Row(msgspec.Struct, Generic[R], frozen=True):
+class Row(msgspec.Struct, Generic[R], frozen=True, gc=False):
     """A waiting record and its id."""
 
     id: int
@@ -76,7 +76,7 @@ class WaitingFile(Generic[R]):
     def __init__(self, path: Path, most_bytes: int, kind: RecordKind[R]) -> None:
         self.kind = kind
         self._path = path
-        self._file = Database(path, kind.schema, kind.version)
+        self._file = Database(path, kind.schema, kind.version, kind.upgrades)
         self._most_bytes = most_bytes
         self._last_id = 0
         self._version = 0  # of the data, as the connection of the writer counts what others commit
@@ -146,8 +146,8 @@ class WaitingFile(Generic[R]):
 
     async def move_to_dead_letters(self, row: Row[R], reason: str, now: float) -> None:
         """Move a row to the dead letters."""
-        asset, timestamp = self.kind.key(row.record)[:2]
-        dead = (row.id, asset, timestamp, now, reason, self.kind.encode(row.record))
+        one = row.record
+        dead = (row.id, one.asset, one.timestamp, now, reason, self.kind.encode(one))
 
         def move(connection: Connection) -> None:
             self._remove(connection, [row])
