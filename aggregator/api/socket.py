@@ -30,6 +30,7 @@ _GONE = (WebSocketDisconnect, WebSocketDisconnected)  # closed by the client, or
 _RESTART = 1012  # the close status that asks the client to reconnect
 _LONGEST_ERROR = 500  # characters
 _MOST_TOPICS = 100  # names in one message
+_LONGEST_ID = 100  # characters of the id of an event
 _MESSAGES_PER_SECOND = 20  # of one client; further messages wait in the network buffers
 _OF_STREAMS = {"assets", "tier", "tiers", "topics", "seconds"}  # parameters that users of /stream may expect here
 _BY_MESSAGE = (
@@ -44,7 +45,10 @@ _ABOUT = f"""Send `{{"type":"subscribe","assets":["{SYMBOL}"]}}` or `{{"type":"s
 `{{"type":"end","msg":"…"}}` mean the same as in `GET /stream`. A message with `"topics":["prices"]` is about these
 topics only, one without it about prices; the reply to it is
 `{{"type":"subscribed","topics":{{"prices":{{"assets":[…],"tiers":[…]}}}}}}`. Parameters of `GET /stream` in the address
-get an error message."""
+get an error message.
+
+With `"last_event_id":""` in the first `subscribe`, events and the last message of a snapshot have an `id`. After a
+reconnect, the newest of them as `last_event_id` continues after that event, as `Last-Event-ID` does in `/stream`."""
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +58,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assets: Annotated[list[str], msgspec.Meta(max_length=MOST_ASSETS)] = []
     tiers: Annotated[list[Tier], msgspec.Meta(max_length=len(Tier))] = []
     topics: Annotated[list[str], msgspec.Meta(max_length=_MOST_TOPICS)] | msgspec.UnsetType = msgspec.UNSET
+    last_event_id: Annotated[str, msgspec.Meta(max_length=_LONGEST_ID)] | msgspec.UnsetType = msgspec.UNSET
 
 
 _decoder = msgspec.json.Decoder(Message)
@@ -131,6 +136,7 @@ class _Session:
         self._topics = topics
         self._fanout = fanout
         self._snapshots = snapshots
+        self._has_ids = False  # the client may resume
         self._order = asyncio.Lock()  # no event may be sent between the parts of a snapshot
 
     async def run(self) -> None:
@@ -156,7 +162,8 @@ class _Session:
         """Send what waits for this client. Return whether the stream ends with it."""
         batch = self._subscriber.drain()
         for event in batch.events:
-            await self._websocket.send_text((event.with_strings if self._with_strings else event).message)
+            shown = event.with_strings if self._with_strings else event
+            await self._websocket.send_text(shown.message_with_id if self._has_ids else shown.message)
         if batch.gap:
             await self._send_json({"type": "gap"} | msgspec.to_builtins(batch.gap))
         if batch.end:
@@ -200,26 +207,44 @@ class _Session:
         wanted = dict.fromkeys(topics, requested)
         has_topics = message.topics is not msgspec.UNSET
         if message.type == "subscribe":
-            await self._subscribe(wanted, has_topics=has_topics)
+            last_id = None if message.last_event_id is msgspec.UNSET else message.last_event_id
+            await self._subscribe(wanted, last_id, has_topics=has_topics)
         else:
             self._fanout.drop(self._subscriber, wanted)
             await self._confirm(self._subscriber.wanted, has_topics=has_topics)
 
-    async def _subscribe(self, wanted: Wanted, *, has_topics: bool) -> None:
+    async def _subscribe(self, wanted: Wanted, last_id: str | None, *, has_topics: bool) -> None:
+        """Add to the subscription; resume after event `last_id` if it names one."""
         had = self._subscriber.wanted
+        if last_id and had:
+            await self._send_error("Only the first subscription resumes", Code.INVALID_PARAMETER)
+            return
         whole = {**had, **{topic: had.get(topic, Subscription()) | some for topic, some in wanted.items()}}
         most = max(len(subscription.assets) for subscription in whole.values())
         if most > MOST_ASSETS:
             await self._send_error(f"{most} assets are too many: at most {MOST_ASSETS}, or name tiers")
             return
         await self._confirm(whole, has_topics=has_topics)
+        self._has_ids |= last_id is not None
+        if last_id:
+            if self._fanout.resume(self._subscriber, wanted, last_id):
+                return
+            if await self._send_batch():  # the gap, and perhaps the end
+                return
         await self._follow(wanted)
 
     async def _follow(self, wanted: Wanted) -> None:
-        """Send a snapshot of `wanted`, and from then on every new event."""
+        """Send a snapshot of `wanted`, and from then on every new event.
+
+        The last message has an id only if nothing older is queued, of another part of the subscription: a client that
+        resumed after it would miss that.
+        """
         snapshot = await self._snapshots.begin(self._subscriber, wanted)
-        for topic, part in written(snapshot.parts, self._topics, with_strings=self._with_strings):
-            await self._websocket.send_text((b'{"type":"snapshot","%b":%b}' % (topic.encode(), part)).decode())
+        mark = f'"id":"{snapshot.last_id}",' if self._has_ids and not self._subscriber.waiting else ""
+        parts = written(snapshot.parts, self._topics, with_strings=self._with_strings)
+        for place, (topic, part) in enumerate(parts, 1):
+            shown = mark if place == len(parts) else ""
+            await self._websocket.send_text(f'{{{shown}"type":"snapshot","{topic}":{part.decode()}}}')
 
     async def _confirm(self, whole: Wanted, *, has_topics: bool) -> None:
         """Tell the client its whole subscription; of the default topic alone, unless its message has topics."""

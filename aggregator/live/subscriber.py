@@ -83,6 +83,11 @@ class Event(msgspec.Struct, gc=False, eq=False):
         return self._message
 
     @property
+    def message_with_id(self) -> str:
+        """The same with the id, for clients that may resume."""
+        return f'{{"id":"{self.id}",{self.message[1:]}'
+
+    @property
     def with_strings(self) -> "Event":
         """The event with decimals as strings."""
         if self._as_strings is None:

@@ -1,4 +1,4 @@
-"""moto's server with tags of scalable targets, refreshes of machines, changes of Athena's workgroups, and delete markers.
+"""moto's server with tags of scalable targets, refreshes of machines, changes of workgroups, and delete markers.
 
     python -m tests.parts.scaling_moto -H 127.0.0.1 -p 5000
 
@@ -59,7 +59,7 @@ def changed(_: Any) -> str:
 
 
 def disposed(*_: object, **__: object) -> None:
-    """Free what moto holds of a delete marker, which is nothing: without it, DeleteObjects of the last marker is a 500."""
+    """Free what moto holds of a delete marker: nothing. Without it, DeleteObjects of the last marker is a 500."""
 
 
 _register = ApplicationAutoScalingResponse.register_scalable_target
