@@ -36,7 +36,7 @@ def test_a_token_on_the_command_line_is_refused(outlets: str, monkeypatch: pytes
 )
 def test_a_key_in_a_wrong_address_is_not_shown(name: str, address: str) -> None:
     """The error names the setting and what is wrong with it."""
-    with pytest.raises(SettingsError, match=f"AGGREGATOR_{name.upper()}") as error:
+    with pytest.raises(SettingsError, match=f"^--{name.replace('_', '-')}: ") as error:
         load({name: address})
     assert TOKEN not in str(error.value)
 
