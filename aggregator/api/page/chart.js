@@ -14,6 +14,7 @@ export class PriceChart {
   #lines = new Map(); // of venues: name -> { series, points: start -> price, colour }
   #entries = []; // events to mark
   #marked = 0; // marks that are shown
+  #markedTo = 0; // the start of the last candle when the marks were made
   #at = null; // the start of the candle under the crosshair
   #parts = null; // of the library, once it is loaded
 
@@ -73,6 +74,7 @@ export class PriceChart {
     if (!this.#parts || !last) return;
     this.say("");
     this.#parts.candles.update(barOf(last));
+    if (last.start !== this.#markedTo) this.#drawMarks(); // an event may have come before the first price of its candle
     if (volumes) {
       this.#volumes = volumes;
       this.#parts.volumes.setData(this.#candles.filter((candle) => volumes.get(candle.start) > 0).map((candle) => this.#volumeOf(candle)));
@@ -107,6 +109,7 @@ export class PriceChart {
     this.#parts.marks.setMarkers(found);
     this.meaning.hidden = !found.length;
     this.#marked = found.length;
+    this.#markedTo = this.#candles.at(-1)?.start ?? 0;
     this.#tell();
   }
 
