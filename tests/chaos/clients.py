@@ -182,14 +182,17 @@ class SocketClient(Client):
         address = f"{url.replace('http', 'ws', 1)}/ws"
         async with asyncio.timeout(LONGEST_VISIT), connect(address, proxy=None, close_timeout=1) as one:
             sent = time()
-            await one.send(json.dumps({"type": "subscribe", **wanted}))
-            while time() < until:
-                message = json.loads(await one.recv(), parse_float=Decimal)
-                server = server or self.target.server(one.local_address[1])
-                if message["type"] == "snapshot":
-                    self.notes.prices(self.name, server, connection, SNAPSHOT, sent, message["prices"])
-                elif message["type"] == "price":
-                    self.notes.prices(self.name, server, connection, EVENT, sent, [message["price"]])
+            try:
+                await one.send(json.dumps({"type": "subscribe", **wanted}))
+                while time() < until:
+                    message = json.loads(await one.recv(), parse_float=Decimal)
+                    server = server or self.target.server(one.local_address[1])
+                    if message["type"] == "snapshot":
+                        self.notes.prices(self.name, server, connection, SNAPSHOT, sent, message["prices"])
+                    elif message["type"] == "price":
+                        self.notes.prices(self.name, server, connection, EVENT, sent, [message["price"]])
+            finally:
+                one.transport.abort()  # a handshake of the close that is cancelled leaves the connection open
 
 
 @dataclass(slots=True)
