@@ -1,11 +1,14 @@
 """WebSockets that continue after a reconnect, as streams of Server-Sent Events do with Last-Event-ID."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from aggregator.api.price_snapshots import PriceSnapshots
 from aggregator.live.fanout import NOT_KEPT
+from aggregator.live.subscriber import Subscription
 from tests.parts.living import Live, hear, heard, living, say
 
 
@@ -71,3 +74,23 @@ async def test_only_the_first_subscription_resumes() -> None:
         refused = await say(client, type="subscribe", assets=["asset2"], last_event_id=last)
         assert (refused["type"], refused["code"]) == ("error", "invalid_parameter")
         assert (await told(live, client, "asset1"))["price"]["asset"] == "asset1"
+
+
+async def test_a_snapshot_before_older_events_has_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A price of another asset comes while the snapshot is read, and is sent after it: its id is the one to keep."""
+    read = PriceSnapshots.read
+
+    async with living() as live, live.client() as client:
+        await begin(client, "", "asset1")
+        await hear(client)
+
+        async def slow(self: PriceSnapshots, subscription: Subscription) -> Callable[[], Sequence[bytes]]:
+            await live.tell("asset1")
+            return await read(self, subscription)
+
+        monkeypatch.setattr(PriceSnapshots, "read", slow)
+        await say(client, type="subscribe", assets=["asset2"])
+        snapshot, price = await hear(client), await hear(client)
+        assert (snapshot["type"], price["type"]) == ("snapshot", "price")
+        assert "id" not in snapshot
+        assert price["id"] == live.fanout.last_id

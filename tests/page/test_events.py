@@ -97,9 +97,10 @@ def test_events_are_listed_and_marked(window: Tab) -> None:
     vector = [100.0] * 6
     anomaly = {"asset": "btcusdt", "timestamp": now, "id": "1", "venue": "x", "anomaly_score": -0.7}
     events.send(page, "anomaly", anomaly | {"feature_vector": vector})
-    for number, side in enumerate(("buy", "sell")):
+    next_minute = (now // 60 + 1) * 60
+    for side, at in (("buy", now), ("sell", next_minute)):  # the second comes before the first price of its candle
         signal = {"asset": "btcusdt", "id": side, "side": side, "reason": "drop", "price": 100, "profit": None}
-        events.send(page, "signal", signal | {"timestamp": now + number})
+        events.send(page, "signal", signal | {"timestamp": at})
     events.send(page, "sentiment_item", headline(now))
     events.send(page, "sentiment_item", headline(now, asset="ethusdt", id="n2", url="javascript:alert(1)"))
     expect(page.locator("#detail .canvas")).to_have_attribute("aria-label", re.compile(", 4 marks"))
