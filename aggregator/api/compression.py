@@ -1,26 +1,21 @@
 """Compression of responses by gzip, for clients that accept it."""
 
-import re
-
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Receive, Scope, Send
 
-_REFUSED = re.compile(r"gzip\s*;\s*q\s*=\s*0(?:\.0{0,3})?\s*(?:,|$)", re.IGNORECASE)
+from aggregator.api.responses import accepts
 
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header names gzip, and not with the weight 0, by which a client refuses it."""
-    return "gzip" in accept_encoding and not _REFUSED.search(accept_encoding)
+ACCEPT, GZIP = "accept-encoding", "gzip"
 
 
 class _Gzip(GZipMiddleware):
     """Starlette's middleware, which takes `gzip;q=0` for `gzip`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not accepts_gzip(Headers(scope=scope).get("accept-encoding", "")):
-            others = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        if scope["type"] == "http" and not accepts(Headers(scope=scope), ACCEPT, GZIP):
+            others = [(name, value) for name, value in scope["headers"] if name != ACCEPT.encode()]
             scope = {**scope, "headers": others}
         await super().__call__(scope, receive, send)
 

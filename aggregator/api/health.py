@@ -95,7 +95,7 @@ class HealthRoute:
     )
     async def health(self, request: Request) -> HttpResponse:
         """Return OK, or the health as JSON."""
-        if not accepts(request, "application/json"):
+        if not accepts(request.headers, "accept", "application/json"):
             return PlainTextResponse("OK", headers=NO_STORE_HEADER)
         return answer(await self._look())
 

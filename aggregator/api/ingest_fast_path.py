@@ -6,10 +6,9 @@ Any other request, and one that must be refused, goes to the application, which 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-
-from starlette.types import Scope
+from typing import Any
 
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.ingest import INGEST_PATH, LINE_TYPES, MOST_LINES
@@ -59,7 +58,7 @@ class IngestFastPath:
         self._vary: list[Header] = [(b"vary", b", ".join(policy.vary))] if policy.vary else []
         self._single = {one: _reply(one, self._vary) for one in (Receipt(1, 0), Receipt(0, 1))}
 
-    def taker(self, scope: Scope) -> Take | None:
+    def taker(self, scope: Mapping[str, Any]) -> Take | None:
         """As `Handler.taker`: for a small body of JSON or of its lines, no browser, and a host that is served."""
         if scope["method"] != "POST" or scope["query_string"]:
             return None

@@ -15,10 +15,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api.compression import accepts_gzip
+from aggregator.api.compression import ACCEPT, GZIP
 from aggregator.api.description import Parameter, Response, text
 from aggregator.api.price_bodies import matches
-from aggregator.api.responses import Code, Refusal, refuse
+from aggregator.api.responses import Code, Refusal, accepts, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import ETAG, IF_NONE_MATCH, NO_CACHE, POLICY, refusal
 
@@ -69,7 +69,7 @@ class Files:
         seen = request.headers.get("if-none-match", "").encode()
         if seen and matches(file.etag, seen):
             return HttpResponse(status_code=304, headers=headers)
-        if len(file.raw) > _SMALL and accepts_gzip(request.headers.get("accept-encoding", "")):
+        if len(file.raw) > _SMALL and accepts(request.headers, ACCEPT, GZIP):
             return HttpResponse(file.packed, headers=headers | {"Content-Encoding": "gzip"}, media_type=file.media)
         return HttpResponse(file.raw, headers=headers, media_type=file.media)
 

@@ -16,7 +16,7 @@ from aggregator.models import Asset, Encode, encode, encode_as_strings
 from aggregator.prices.tiers import Catalog, is_symbol
 
 _SEPARATOR = re.compile("[-/_]")  # between base and quote: BTC-USD, BTC/USD, BTC_USD
-_REFUSED = r"\s*;\s*q\s*=\s*0(?:\.0{0,3})?\s*(?:,|$)"  # after a type that a client does not take
+_REFUSED = r"\s*;\s*q\s*=\s*0(?:\.0{0,3})?\s*(?:,|$)"  # after a type or coding that a client does not take
 
 
 class Code(StrEnum):
@@ -230,13 +230,13 @@ def wants_csv(request: Request) -> bool:
     """Whether the client asks for CSV, by `format` or else by its Accept header. Raises the response 400."""
     if "format" in request.query_params:
         return choice(request, "format", "json", ("json", "csv")) == "csv"
-    return accepts(request, "text/csv")
+    return accepts(request.headers, "accept", "text/csv")
 
 
-def accepts(request: Request, media_type: str) -> bool:
-    """Whether the Accept header names a type, and not with the weight 0, by which a client refuses it."""
-    accept = request.headers.get("accept", "").lower()
-    return media_type in accept and not re.search(re.escape(media_type) + _REFUSED, accept)
+def accepts(headers: Mapping[str, str], header: str, name: str) -> bool:
+    """Whether a header names a media type or coding, and not with the weight 0, by which a client refuses it."""
+    accept = headers.get(header, "").lower()
+    return name in accept and not re.search(re.escape(name) + _REFUSED, accept)
 
 
 def csv_response(columns: Sequence[str], rows: Iterable[Row], headers: Mapping[str, str]) -> Response:

@@ -58,7 +58,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assets: Annotated[list[str], msgspec.Meta(max_length=MOST_ASSETS)] = []
     tiers: Annotated[list[Tier], msgspec.Meta(max_length=len(Tier))] = []
     topics: Annotated[list[str], msgspec.Meta(max_length=_MOST_TOPICS)] | msgspec.UnsetType = msgspec.UNSET
-    last_event_id: Annotated[str, msgspec.Meta(max_length=_LONGEST_ID)] | msgspec.UnsetType = msgspec.UNSET
+    last_event_id: Annotated[str, msgspec.Meta(max_length=_LONGEST_ID)] | None = None
 
 
 _decoder = msgspec.json.Decoder(Message)
@@ -207,8 +207,7 @@ class _Session:
         wanted = dict.fromkeys(topics, requested)
         has_topics = message.topics is not msgspec.UNSET
         if message.type == "subscribe":
-            last_id = None if message.last_event_id is msgspec.UNSET else message.last_event_id
-            await self._subscribe(wanted, last_id, has_topics=has_topics)
+            await self._subscribe(wanted, message.last_event_id, has_topics=has_topics)
         else:
             self._fanout.drop(self._subscriber, wanted)
             await self._confirm(self._subscriber.wanted, has_topics=has_topics)

@@ -8,7 +8,7 @@ Every process gets a value the same way and in the same order, so a stream may b
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Any, Generic
 
@@ -37,17 +37,11 @@ class TopicPublisher:
     """
 
     def __init__(
-        self,
-        client: RedisClient,
-        topics: Collection[AnyTopic],
-        conflated: Collection[str],
-        metrics: TradeMetrics,
-        clock: Callable[[], float] = time.monotonic,
+        self, client: RedisClient, topics: Collection[AnyTopic], conflated: Collection[str], metrics: TradeMetrics
     ) -> None:
         self._client = client
         self._conflated = conflated
         self._metrics = metrics
-        self._clock = clock
         self._queues: dict[str, _Queue[Any]] = {}
         self._changed: set[str] = set()
         self._waiting = asyncio.Event()
@@ -82,9 +76,9 @@ class TopicPublisher:
                 await self._waiting.wait()
                 self._waiting.clear()
                 while any(self._queues.values()):
-                    started = self._clock()
+                    started = time.monotonic()
                     await self._flush_patiently()
-                    await asyncio.sleep(pause_after(self._clock() - started))
+                    await asyncio.sleep(pause_after(time.monotonic() - started))
         finally:
             await self._flush_last()
 

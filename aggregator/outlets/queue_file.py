@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from aggregator.models import encode
 from aggregator.outlets.ports import OutletEvent
 from aggregator.stores.database import Connection
 from aggregator.stores.record_kind import Key, RecordKind
@@ -84,9 +85,6 @@ def _key(record: Queued) -> Key:
     return (record.outlet, _seen_key(record))  # the second is no column: `QueueFile._insert` takes it
 
 
-_encoder = msgspec.json.Encoder()
-
-
 def _group(record: Queued) -> str:
     if record.topic == _PRICES:
         return _PRICES
@@ -96,7 +94,7 @@ def _group(record: Queued) -> str:
 _decoder = msgspec.json.Decoder(Queued)
 QUEUED = RecordKind(
     key=_key,
-    encode=lambda record: _encoder.encode(record).decode(),
+    encode=lambda record: encode(record).decode(),
     decode=_decoder.decode,
     groups=(_KEPT, _REST, _PRICES),
     group=_group,

@@ -49,19 +49,18 @@ async def _open_kafka(process: Process, attempt: Attempt, dead_letters: DurableD
 
 
 async def _open_kinesis(process: Process, attempt: Attempt, dead_letters: DurableDeadLetters) -> TradeLog:
-    from aggregator.trades.event_log.kinesis import log as kinesis  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
-    from aggregator.trades.event_log.kinesis.client import KinesisClients  # noqa: PLC0415  # imports botocore: 0.3 s
+    from aggregator.trades.event_log.kinesis import client, log  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
 
     address = parse_kinesis_url(process.settings.trades_log)
-    log = kinesis.KinesisLog(
-        KinesisClients(address),
+    opened = log.KinesisLog(
+        client.KinesisClients(address),
         process.settings.ingest_backlog,
-        RecordParser(Parser(process.catalog.find, kinesis.SOURCE), address.format),
+        RecordParser(Parser(process.catalog.find, log.SOURCE), address.format),
         dead_letters,
         process.metrics.trades,
         process.settings.allowed_lateness,
         process.clock.now,
     )
-    process.stack.push_async_callback(log.close)
-    await attempt(log.open, _SETTING, "create the stream; check region, endpoint, credentials and rights")
-    return log
+    process.stack.push_async_callback(opened.close)
+    await attempt(opened.open, _SETTING, "create the stream; check region, endpoint, credentials and rights")
+    return opened

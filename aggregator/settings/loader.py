@@ -67,13 +67,12 @@ def load(flags: Mapping[str, str]) -> Settings:
     mistakes += [_TOKEN_SHOWN] if is_shown else []
     if f"{PREFIX}PORT" not in ours:  # the value that Kubernetes set must not be read either
         flags = {"port": str(Settings.model_fields["port"].default), **flags}
-    given = frozenset(flags)
     try:
         settings = Settings(**flags)  # type: ignore[arg-type]  # texts, which pydantic checks and converts
     except ValidationError as error:
         # A derived default fails when the setting it derives from is wrong: only that setting is reported.
         wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
-        raise SettingsError(mistakes + [_line(one, given) for one in wrong]) from None
+        raise SettingsError(mistakes + [_line(one, flags) for one in wrong]) from None
     if mistakes:
         raise SettingsError(mistakes)
     return _in_data_dir(settings)

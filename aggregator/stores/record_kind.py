@@ -7,13 +7,15 @@ import msgspec
 
 
 class Record(Protocol):
-    """A record that waits; its time is in unix seconds."""
+    """A record that waits."""
 
     @property
-    def asset(self) -> str: ...  # noqa: D102  # the class says it
+    def asset(self) -> str:
+        """The symbol."""
 
     @property
-    def timestamp(self) -> float: ...  # noqa: D102  # the class says it
+    def timestamp(self) -> float:
+        """The time, in unix seconds."""
 
 
 R = TypeVar("R", bound=Record)

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.models import FUTURE_TOLERANCE, Price, decode_price, encode
+from aggregator.observability.trouble_log import TroubleLog
 from aggregator.ports import PriceSummary
 from aggregator.prices.bars import Bars
 from aggregator.stores.database import Connection, Database
@@ -89,13 +89,10 @@ class SqliteHistory:
 
         A step that fails keeps the others from nothing: without checkpoints, the journal would grow for ever.
         """
-        log, is_failing = structlog.get_logger(), False
+        trouble = TroubleLog("history_upkeep_failing", "history_upkeep_recovered")
         while True:
             found = [await _failure_of(step) for step in (self._sweep, self._make_bars, self._file.checkpoint)]
-            failures = [failure for failure in found if failure is not None]
-            if failures and not is_failing:
-                log.warning("history_upkeep_failed", error=str(failures[0]))
-            is_failing = bool(failures)
+            trouble.report(next((str(failure) for failure in found if failure is not None), ""))
             await asyncio.sleep(_CHECKPOINT_SECONDS)
 
     async def _sweep(self) -> None:

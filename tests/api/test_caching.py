@@ -6,9 +6,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.datastructures import Headers
 
-from aggregator.api.compression import accepts_gzip
+from aggregator.api.compression import ACCEPT, GZIP
 from aggregator.api.price_bodies import Body, PriceBodies, matches
+from aggregator.api.responses import accepts
 from aggregator.models import Asset, Tier, encode, price_body
 from tests.parts import asgi
 from tests.parts.examples import BTC, CADENCE, CATALOG, NOW, price
@@ -160,7 +162,7 @@ async def test_the_age_of_a_served_price_is_counted(target: str, later: float, *
 )
 def test_a_client_may_refuse_gzip(header: str, *, accepted: bool) -> None:
     """The weight 0 means that the client does not take it."""
-    assert accepts_gzip(header) is accepted
+    assert accepts(Headers({ACCEPT: header}), ACCEPT, GZIP) is accepted
 
 
 @either_way

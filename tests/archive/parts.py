@@ -102,12 +102,12 @@ def archived(
 ) -> list[tuple[object, ...]]:
     """Return columns of all trades in a folder or at an address, in the order of their keys."""
     address = FolderAddress(lake) if isinstance(lake, Path) else lake
-    files = f"read_parquet('{address.root}/trades/**/*.parquet', hive_partitioning=true)"
     connection = connect(address)
     try:
         rows: list[tuple[object, ...]] = connection.execute(
-            f"SELECT {', '.join(columns)} FROM {files}"  # noqa: S608  # names of a dataset's columns and our own files
-            " ORDER BY asset, timestamp, venue, id"
+            "FROM read_parquet(?, hive_partitioning=true)"
+            f" SELECT {', '.join(columns)} ORDER BY asset, timestamp, venue, id",
+            [f"{address.root}/trades/**/*.parquet"],
         ).fetchall()
     finally:
         connection.close()
@@ -118,7 +118,8 @@ def ids_at(address: ArchiveAddress) -> list[object]:
     """Return the ids of all archived trades in order."""
     connection = connect(address)
     try:
-        found = connection.execute(f"SELECT id FROM read_parquet('{address.root}/trades/**/*.parquet') ORDER BY id")  # noqa: S608  # the root is a folder or bucket of the test
+        files = f"{address.root}/trades/**/*.parquet"
+        found = connection.execute("SELECT id FROM read_parquet(?) ORDER BY id", [files])
         return [row[0] for row in found.fetchall()]
     finally:
         connection.close()

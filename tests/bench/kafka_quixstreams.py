@@ -11,9 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from quixstreams import Application  # type: ignore[import-not-found]  # of .venv-quixstreams, the only one that has it
-from quixstreams.dataframe.windows import Mean  # type: ignore[import-not-found]  # of .venv-quixstreams
-from quixstreams.models.serializers import BytesDeserializer  # type: ignore[import-not-found]  # of .venv-quixstreams
+from quixstreams import Application
+from quixstreams.dataframe.windows import Mean
+from quixstreams.models.serializers import BytesDeserializer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 

@@ -15,6 +15,7 @@ Without this, uvicorn would have a CPU for itself wherever one is free. Its rate
 import os
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.bench.report import Figure, median_ratio
@@ -70,10 +71,14 @@ def reads(rounds: int, seconds: float, rate: float = RATE) -> list[Figure]:
             for name in list(urls) if number % 2 else list(reversed(urls)):
                 before = trades.ingested
                 generator = trades.generator(Load("open", seconds + 2 * _LEAD, size=round(rate / 100), rate=rate))
-                wait_for(lambda before=before: trades.ingested > before, what="trades")  # type: ignore[misc]  # a default argument has no type
+                wait_for(partial(_has_ingested, trades, before), what="trades")
                 peaks.setdefault(name, []).append(wrk(urls[name], seconds))
                 sent.append(generator.done())
     return _figures(peaks, sent, rate)
+
+
+def _has_ingested(trades: TradeService, before: float) -> bool:
+    return trades.ingested > before
 
 
 def _figures(peaks: Mapping[str, Sequence[Peak]], sent: Sequence[Sent], rate: float) -> list[Figure]:

@@ -7,7 +7,8 @@ half processed batches, without load.
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from functools import partial
 from signal import SIGKILL
 
 import pytest
@@ -38,6 +39,11 @@ RECOVERED = 10  # seconds
 SLOW_TABLE = 2  # seconds
 
 Report = Callable[[str], None]
+
+
+def has_more(things: Sized, than: int) -> bool:
+    """Whether there are more things than that."""
+    return len(things) > than
 
 
 def test_an_outage_of_dynamodb(history_testbed: HistoryTestbed, report: Report) -> None:
@@ -73,7 +79,7 @@ def test_kill_9_at_random_moments(history_testbed: HistoryTestbed, proxy: Dynamo
         proxy.faults(throttle_rate=life % 2)
         before = len(history_testbed.subscriber)
         service = history_testbed.service(proxy).started()
-        wait_for(lambda before=before: len(history_testbed.subscriber) > before + NO_BACKLOG, what="load")  # type: ignore[misc]  # mypy infers no type of a default of a lambda
+        wait_for(partial(has_more, history_testbed.subscriber, before + NO_BACKLOG), what="load")
         rows.append(under_load(service, moments.uniform(0.5, 3)))
         now = time.time()
         service.process.stop(SIGKILL)

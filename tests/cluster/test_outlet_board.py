@@ -1,5 +1,7 @@
 """The state of outlets that processes report to one that sends no events, on a real Redis."""
 
+from functools import partial
+
 import pytest
 
 from aggregator.cluster.outlet_board import OutletReporter, OutletView
@@ -18,7 +20,7 @@ async def test_the_states_of_all_processes_are_seen(redis_client: RedisClient) -
         "elsewhere": OutletStates({"far": ""}, 3),
     }
     reporters = [
-        OutletReporter(redis_client, file, lambda name=name: states[name])  # type: ignore[misc]  # mypy infers no type of a default of a lambda
+        OutletReporter(redis_client, file, partial(states.__getitem__, name))
         for name, file in (("sender", "f1"), ("other", "f1"), ("elsewhere", "f2"))
     ]
     view = OutletView(redis_client)

@@ -58,7 +58,7 @@ def changed(_: Any) -> str:
     return "{}"
 
 
-def disposed(*_: object, **__: object) -> None:
+def disposed(_: object) -> None:
     """Free what moto holds of a delete marker: nothing. Without it, DeleteObjects of the last marker is a 500."""
 
 
@@ -74,8 +74,8 @@ if __name__ == "__main__":
         (targets, "register_scalable_target", tags.registered),
         (groups, "start_instance_refresh", refreshed),
         (AthenaResponse, "update_work_group", changed),
+        (FakeDeleteMarker, "dispose", disposed),
     )
     for kind, name, operation in operations:
         setattr(kind, name, lambda call, done=operation: done(call))
-    FakeDeleteMarker.dispose = disposed  # type: ignore[attr-defined]  # moto calls it, but does not have it
     main()

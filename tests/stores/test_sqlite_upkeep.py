@@ -36,4 +36,4 @@ async def test_upkeep_that_goes_on_failing_is_logged_once(monkeypatch: pytest.Mo
         running = asyncio.create_task(history.run())
         await until(lambda: history.attempts >= 20)
         running.cancel()
-    assert [line["event"] for line in logs] == ["history_upkeep_failed"]
+    assert [line["event"] for line in logs] == ["history_upkeep_failing"]

@@ -9,9 +9,9 @@ The server puts a `DirectWrite` into the scope of each request (`offer_direct_wr
 A `Handler` serves the requests of one path without a task: see `taskless.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -37,7 +37,7 @@ class Handler(Protocol):
 
     path: str
 
-    def taker(self, scope: Scope) -> Take | None:
+    def taker(self, scope: Mapping[str, Any]) -> Take | None:
         """Return what takes the body of a request for `path`, by its head; None if the application must serve it.
 
         The body that the head announces must be smaller than uvicorn reads without a pause (64 KiB).

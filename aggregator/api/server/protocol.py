@@ -6,6 +6,7 @@ second, and a request that arrives in one piece costs three comparisons.
 """
 
 import asyncio
+from http import HTTPStatus
 
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -236,7 +237,7 @@ class Protocol(ReadProgress, Taskless):
         self._refused = True
         self.parser = _DiscardingParser()  # type: ignore[assignment]  # no other method of it is called any more
         self._unset_keepalive_if_required()
-        if status == 400 and self._is_body_awaited:  # noqa: PLR2004  # the rest of the body cannot be told
+        if status == HTTPStatus.BAD_REQUEST and self._is_body_awaited:  # the rest of the body cannot be told
             self.transport.write(self._refusal(status, message))
             self._held = None
             _disconnect(self.cycle)
@@ -244,7 +245,7 @@ class Protocol(ReadProgress, Taskless):
         elif self._is_answering:
             self.cycle.keep_alive = False  # uvicorn ends the connection after this response
             return
-        elif self._is_in_head or status == 400:  # noqa: PLR2004  # what is not HTTP has no head
+        elif self._is_in_head or status == HTTPStatus.BAD_REQUEST:  # data that is no HTTP has no head
             self.transport.write(self._refusal(status, message))
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -32,7 +32,7 @@ class Taskless(HttpToolsProtocol):
         """
         handler, take = self.server_state.handler, None
         if handler is not None and cycle.scope["path"] == handler.path:
-            take = handler.taker(cycle.scope)  # type: ignore[arg-type]  # uvicorn has a type of its own for scopes
+            take = handler.taker(cycle.scope)
         if take is None:
             self._start_task(cycle, app)
         elif cycle.more_body:

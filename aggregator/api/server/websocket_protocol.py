@@ -23,6 +23,21 @@ _POLICY_VIOLATION = 1008  # close codes of RFC 6455
 _TOO_BIG = 1009
 
 
+class _Handshake(ServerProtocol):
+    """The protocol of one connection, without compression; its refusals have the form of all others."""
+
+    def reject(self, status: StatusLike, text: str) -> Response:
+        """Return the response to a handshake that is invalid."""
+        response = super().reject(status, text)
+        body = encode(refusal_of(response.status_code, text.partition("\n")[0].rstrip(".")))
+        for name, value in (("Content-Length", str(len(body))), ("Content-Type", "application/json")):
+            del response.headers[name]  # without it, the header would be there twice
+            response.headers[name] = value
+        response.headers["Cache-Control"] = "no-store"
+        response.body = body
+        return response
+
+
 class WebSocketProtocol(ReadProgress, WebSocketsSansIOProtocol):
     """One WebSocket connection, from the request that opens it on."""
 
@@ -38,18 +53,7 @@ class WebSocketProtocol(ReadProgress, WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.server_state = server_state
         self._opened_at = self.loop.time()
-        self.conn.reject = self._rejection  # type: ignore[method-assign]  # uvicorn makes the object
-
-    def _rejection(self, status: StatusLike, text: str) -> Response:
-        """Return the response to a handshake that is invalid, in the form of all refusals."""
-        response = ServerProtocol.reject(self.conn, status, text)
-        body = encode(refusal_of(response.status_code, text.partition("\n")[0].rstrip(".")))
-        for name, value in (("Content-Length", str(len(body))), ("Content-Type", "application/json")):
-            del response.headers[name]  # without it, the header would be there twice
-            response.headers[name] = value
-        response.headers["Cache-Control"] = "no-store"
-        response.body = body
-        return response
+        self.conn = _Handshake(max_size=config.ws_max_size, logger=self.logger)
 
     def data_received(self, data: bytes) -> None:
         """Receive data; end the connection if the client sends faster than the application receives."""

@@ -90,6 +90,7 @@ USED = {
         "handshake_complete": "websocket_protocol.py limits the time of a handshake, and ends one after a refusal",
         "initial_response": "websocket_protocol.py sees from it that the application has refused",
         "keepalive_timeout": "websocket_protocol.py overrides it to count silent clients",
+        "logger": "websocket_protocol.py gives it to the protocol of the connection",
         "loop": "websocket_protocol.py takes the time from it and sets the timer of a stop",
         "queue": "websocket_protocol.py limits the waiting messages, and disconnects the application",
         "scope": "websocket_protocol.py finds the stream's end there",

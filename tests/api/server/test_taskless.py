@@ -3,10 +3,11 @@
 import asyncio
 import gc
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -35,7 +36,7 @@ class Counted(IngestFastPath):
 
     begun = answered = 0
 
-    def taker(self, scope: Scope) -> Take | None:
+    def taker(self, scope: Mapping[str, Any]) -> Take | None:
         """As `Handler.taker`."""
         take = super().taker(scope)
         return None if take is None else partial(self._take, take)

@@ -1,4 +1,4 @@
-"""What only the stores in memory have: bounds instead of a disk."""
+"""Bounds of the stores in memory, which have no disk."""
 
 from decimal import Decimal
 

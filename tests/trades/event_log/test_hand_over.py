@@ -88,12 +88,12 @@ def test_records_are_collected_while_the_event_loop_is_busy() -> None:
     """It has not found the queue empty since the last records: a later call has more of them."""
     library = Library(message(0, 6), message(0, 5))
     consumer = consumer_of(library)
-    consumer._handed_over.put(HandedOver([message(0, 4)], consumer.assignments, 0.0))
+    consumer.handed_over.put(HandedOver([message(0, 4)], consumer.assignments, 0.0))
     assert read(consumer) == [(0, 5)]
     assert library.calls == [("consume", False)]
-    assert len(consumer.take(10)) == 1
+    assert len(consumer.handed_over.take(10)) == 1
     assert read(consumer) == [(0, 5)]
-    assert consumer.take(10) == []
+    assert consumer.handed_over.take(10) == []
     assert read(consumer) == [(0, 6), (0, 5)]
 
 

@@ -81,7 +81,7 @@ async def test_paused_partitions_go_on(kafka_with_groups: Broker) -> None:
     clients = KafkaClients(parse_kafka_url(kafka_with_groups.url(topic)), KafkaSecurity())
     full, second = (KafkaConsumer(clients, 300, lambda: None) for _ in range(2))
     full.start()
-    await until(lambda: full.has_waiting)
+    await until(lambda: full.handed_over.has_waiting)
     second.start()
     await until(lambda: len(full.assignments) < 4)
     kept = full.assignments
@@ -89,7 +89,7 @@ async def test_paused_partitions_go_on(kafka_with_groups: Broker) -> None:
     left = {partition: one.end for partition, one in full.assignments.items()}
 
     def is_read() -> bool:
-        for message in (message for one in full.take(1000) for message in one.messages):
+        for message in (message for one in full.handed_over.take(1000) for message in one.messages):
             if message.offset() + 1 == left.get(message.partition()):
                 del left[message.partition()]
         return not left

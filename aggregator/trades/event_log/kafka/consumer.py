@@ -36,7 +36,7 @@ _PAUSE_SECONDS = 1.0  # without room, after which partitions are paused so that 
 
 
 class KafkaConsumer:
-    """Reads the topic into `taken()`. `notify` is called from the thread when there is something new.
+    """Reads the topic into `handed_over`. `notify` is called from the thread when there is something new.
 
     `span` is the event time, in seconds, that windows reach back.
     """
@@ -46,7 +46,7 @@ class KafkaConsumer:
         self._topic = clients.address.topic
         self._span = span
         self._notify = notify
-        self._handed_over = HandOver(notify)
+        self.handed_over = HandOver(notify)
         self._commits = OffsetCommits(self._topic)
         self._consumer: Consumer = clients.consumer(on_commit=self._commits.sent, error_cb=self._failed)
         self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
@@ -80,15 +80,6 @@ class KafkaConsumer:
         if self._thread.ident is None:
             self._thread.start()
 
-    def take(self, most: int) -> list[HandedOver]:
-        """As `HandOver.take`."""
-        return self._handed_over.take(most)
-
-    @property
-    def has_waiting(self) -> bool:
-        """As `HandOver.has_waiting`."""
-        return self._handed_over.has_waiting
-
     def drain(self) -> None:
         """Read no more records."""
         self._is_draining = True
@@ -96,7 +87,7 @@ class KafkaConsumer:
     def stop(self) -> None:
         """Commit what is processed and leave the group. Blocks."""
         self._is_stopping = True
-        self._handed_over.end_wait()
+        self.handed_over.end_wait()
         if self._thread.is_alive():
             self._thread.join(_CALL_SECONDS)
 
@@ -124,7 +115,7 @@ class KafkaConsumer:
             self._look()
         if not self._is_full:
             self._hand_over(self._consumed())
-        elif self._is_paused or not self._handed_over.wait_for_room(_PAUSE_SECONDS):
+        elif self._is_paused or not self.handed_over.wait_for_room(_PAUSE_SECONDS):
             self._pause()
             self._hand_over(self._consumer.consume(1, _PAUSED_SECONDS))
 
@@ -135,7 +126,7 @@ class KafkaConsumer:
         for as many records as it may return, or for all of its time. So an event loop without work gets the first
         record that comes, and the others that are there with it.
         """
-        if not self._handed_over.wait_until_wanted(_CONSUME_SECONDS):
+        if not self.handed_over.wait_until_wanted(_CONSUME_SECONDS):
             return [*self._consumer.consume(MOST_CONSUMED, 0)]
         first = self._consumer.poll(_CONSUME_SECONDS)
         if first is None:
@@ -152,7 +143,7 @@ class KafkaConsumer:
     @property
     def _is_full(self) -> bool:
         """Whether no more records may be handed over. If there is room again, paused partitions go on."""
-        if self._is_draining or self._handed_over.is_full:
+        if self._is_draining or self.handed_over.is_full:
             return True
         self._resume()
         return False
@@ -178,7 +169,7 @@ class KafkaConsumer:
                 self._failed(error)
         if good and not self._is_draining:
             self.trouble = ""
-            self._handed_over.put(HandedOver(good, self.assignments, time.monotonic()))
+            self.handed_over.put(HandedOver(good, self.assignments, time.monotonic()))
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Begin to read each partition where its open windows begin, or at its committed offset."""
@@ -245,7 +236,7 @@ class KafkaConsumer:
     def _end(self, partitions: Sequence[TopicPartition]) -> list[Assignment]:
         ending = [self.assignments[one.partition] for one in partitions if one.partition in self.assignments]
         for one in ending:
-            self._handed_over.put(HandedOver((), self.assignments, time.monotonic(), one))
+            self.handed_over.put(HandedOver((), self.assignments, time.monotonic(), one))
         return ending
 
     def _remove(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

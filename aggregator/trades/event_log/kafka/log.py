@@ -87,7 +87,7 @@ class KafkaLog:
         while not (batch := self.waiting_batch()):
             self._arrived.clear()
             await self._held.room()
-            if not self._consumer.has_waiting:
+            if not self._consumer.handed_over.has_waiting:
                 await self._arrived.wait()
         return batch
 
@@ -97,7 +97,7 @@ class KafkaLog:
             raise self._consumer.error
         if self._held.is_full:
             return []
-        batch = [part for one in _joined(self._consumer.take(BATCH)) for part in self._parts(one)]
+        batch = [part for one in _joined(self._consumer.handed_over.take(BATCH)) for part in self._parts(one)]
         self._in_work += bool(batch)
         return batch
 
@@ -121,7 +121,7 @@ class KafkaLog:
     async def drained(self) -> None:
         """As `TradeLog.drained`."""
         self._consumer.drain()
-        while self._in_work or self._held or self._consumer.has_waiting:  # noqa: ASYNC110  # a rare look; commits need no event
+        while self._in_work or self._held or self._consumer.handed_over.has_waiting:  # noqa: ASYNC110  # a rare look; commits need no event
             await asyncio.sleep(_DRAINED_SECONDS)
 
     @property
