@@ -26,11 +26,11 @@ From the cache to clients with an open stream:
     -> live/fanout.py                    is another: it picks the subscribers of each asset
     -> live/price_topic.py               declares the topic of prices, and makes the JSON of an event
     -> live/subscriber.py                queues batches for one subscriber
-    -> api/stream.py                     sends them as server-sent events; api/socket.py through a WebSocket
+    -> api/streams/stream.py             sends them as server-sent events; api/streams/socket.py by WebSocket
 
 From a trade to its features:
 
-    exchanges/push/trade_feed.py         reads the trades that a venue pushes; api/ingest.py those of POST /ingest
+    exchanges/push/trade_feed.py         reads the trades that a venue pushes; api/trades/ingest.py, POST /ingest
     -> trades/ingest.py                  reads each record
     -> trades/validation.py              checks it, and makes the trade
     -> trades/event_log/memory.py        holds trades until they are stored
@@ -72,16 +72,16 @@ From a written price, trade or event to an outlet:
 From a GET to its answer:
 
     api/server/protocol.py               reads the request
-    -> api/fast_path.py                  answers if the local cache has the price; nearly every request ends here
-    -> api/prices.py                     is the route for all other cases
+    -> api/fast_path/get.py              answers if the local cache has the price; nearly every request ends here
+    -> api/prices/routes.py              is the route for all other cases
     -> prices/lookup.py                  searches the shared cache, then history; then it asks for a refresh
-    -> api/price_bodies.py               returns the JSON and its ETag
+    -> api/prices/bodies.py              returns the JSON and its ETag
     -> prices/figures_keeper.py          has the 24-hour figures, with details=true; another listener of the bus
 
 From a chart to its bars:
 
-    api/udf.py                           speaks TradingView's protocol
-    -> api/bar_reader.py                 finds the newest bars before a time
+    api/udf/routes.py                    speaks TradingView's protocol
+    -> api/reads/bar_reader.py           finds the newest bars before a time
     -> stores/sqlite_bars.py             has them beside the prices; for other histories prices/bar_cache.py in memory
 
 Where to start reading: `models` (the nouns), `ports` (the interfaces between packages), prices/pricing.py (the

@@ -46,7 +46,7 @@ NOT_ON_THE_WRITE_WAY = {
     "before http": ("connection",),
     "outcome, back to the schedule": ("single_flight", "warmup"),
 }
-ROUTE = "api.prices"
+ROUTE = "api.prices.routes"
 _PATIENCE = 30.0
 
 

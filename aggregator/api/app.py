@@ -11,11 +11,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
+from aggregator.api.access.policy import Policy
 from aggregator.api.middleware import Admission, Interrupted, RequestIds
 from aggregator.api.openapi import OpenApiRoute
-from aggregator.api.policy import Policy
-from aggregator.api.responses import refused, response_of
-from aggregator.api.route import Route, RouteTable, check, starlette_routes
+from aggregator.api.routing.responses import refused, response_of
+from aggregator.api.routing.route import Route, RouteTable, check, starlette_routes
 from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
 

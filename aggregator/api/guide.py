@@ -9,11 +9,11 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api.description import Parameter, Response, text
 from aggregator.api.pages import HEADERS, Files, media_of, policy
-from aggregator.api.responses import Code, Refusal, refuse
-from aggregator.api.route import Route, routes_of
-from aggregator.api.shared_descriptions import ETAG, IF_NONE_MATCH, NO_CACHE, POLICY, refusal
+from aggregator.api.routing.description import Parameter, Response, text
+from aggregator.api.routing.responses import Code, Refusal, refuse
+from aggregator.api.routing.route import Route, routes_of
+from aggregator.api.routing.shared_descriptions import ETAG, IF_NONE_MATCH, NO_CACHE, POLICY, refusal
 
 GUIDE = Path(__file__).with_name("guide")
 _MEDIA = ("text/html", "text/css", "text/javascript", "image/svg+xml", "image/png")

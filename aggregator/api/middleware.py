@@ -1,6 +1,6 @@
 """Middleware before all routes: request ids, limits of concurrent requests, and a response to cancelled requests.
 
-Prices from the local cache do not pass it: `fast_path.py` answers them first, and nothing is logged about them.
+Prices from the local cache do not pass it: `fast_path.get` answers them first, and nothing is logged about them.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ import secrets
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from aggregator.api.responses import OVERLOADED, RETRY_SOON, STOPPING, refused
-from aggregator.api.route import RouteTable
+from aggregator.api.routing.responses import OVERLOADED, RETRY_SOON, STOPPING, refused
+from aggregator.api.routing.route import RouteTable
 from aggregator.observability.metrics import Metrics
 
 HEADER = b"x-request-id"

@@ -9,11 +9,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api.description import TAGS, Content, Header, Json, Parameter, Response, Schema, json
-from aggregator.api.price_schema import FIELD_NOTES
-from aggregator.api.responses import cacheable
-from aggregator.api.route import Route, routes_of
-from aggregator.api.shared_descriptions import (
+from aggregator.api.prices.schema import FIELD_NOTES
+from aggregator.api.routing.description import TAGS, Content, Header, Json, Parameter, Response, Schema, json
+from aggregator.api.routing.responses import cacheable
+from aggregator.api.routing.route import Route, routes_of
+from aggregator.api.routing.shared_descriptions import (
     ETAG,
     EVERY_READ_RESPONDS,
     EVERY_RESPONSE_HAS,

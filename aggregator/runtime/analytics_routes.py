@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from aggregator.anomalies.analytic import Anomalies
-from aggregator.api.anomalies import AnomalyRoute, model_state
-from aggregator.api.positions import PositionRoutes
-from aggregator.api.route import Route
-from aggregator.api.sentiment import SentimentRoute
+from aggregator.api.events.anomalies import AnomalyRoute, model_state
+from aggregator.api.events.positions import PositionRoutes
+from aggregator.api.events.sentiment import SentimentRoute
+from aggregator.api.events.signals import SignalRoutes
+from aggregator.api.routing.route import Route
 from aggregator.api.server.server import STOP_SECONDS
-from aggregator.api.signals import SignalRoutes
-from aggregator.api.trade_schema import ModelState
+from aggregator.api.trades.schema import ModelState
 from aggregator.runtime.build_analytics import EventStores
 from aggregator.runtime.build_anomalies import why_no_anomalies
 from aggregator.runtime.build_news import why_no_news

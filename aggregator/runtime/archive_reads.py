@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from aggregator.api.history_reader import STORE_SECONDS
+from aggregator.api.reads.history_reader import STORE_SECONDS
 from aggregator.archive.address import parse_archive_url
 from aggregator.archive.archived_history import ArchivedHistory
 from aggregator.archive.archived_trades import ArchivedTrades

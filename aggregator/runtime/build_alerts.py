@@ -9,7 +9,7 @@ from aggregator.alerts.rule_file import MOST_FILE_BYTES, InvalidRules, rules_in
 from aggregator.alerts.rules import Rule
 from aggregator.alerts.topic import ALERTS
 from aggregator.alerts.watch import AlertWatch, stored_alert
-from aggregator.api.responses import normal
+from aggregator.api.routing.responses import normal
 from aggregator.cluster.feed_lease import FeedLease
 from aggregator.cluster.topic_publisher import TopicPublisher
 from aggregator.errors import CannotGoOn

@@ -2,8 +2,8 @@
 
 from aggregator.anomalies.analytic import Anomalies
 from aggregator.anomalies.event import Anomaly
-from aggregator.api.anomalies import NOT_INSTALLED, SWITCHED_OFF
-from aggregator.api.responses import Refusal
+from aggregator.api.events.anomalies import NOT_INSTALLED, SWITCHED_OFF
+from aggregator.api.routing.responses import Refusal
 from aggregator.runtime.process import Process
 from aggregator.settings import Settings
 from aggregator.trades.event_writer import EventWriter

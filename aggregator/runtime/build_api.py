@@ -6,37 +6,37 @@ from collections.abc import Callable
 from starlette.types import ASGIApp
 
 from aggregator.alerts.rule_book import RuleBook
-from aggregator.api.alerts import AlertRoutes
+from aggregator.api.access.throttle import Recheck, Throttle
 from aggregator.api.app import build
-from aggregator.api.buffered_metrics import BufferedMetrics
-from aggregator.api.candles import CandlesRoute
-from aggregator.api.exchange_status import LocalStatus
-from aggregator.api.exchanges import ExchangeRoutes
-from aggregator.api.fast_path import FastPath
-from aggregator.api.features import FeatureRoutes
+from aggregator.api.events.alerts import AlertRoutes
+from aggregator.api.fast_path.buffered_metrics import BufferedMetrics
+from aggregator.api.fast_path.get import FastPath
+from aggregator.api.fast_path.ingest import IngestFastPath
 from aggregator.api.guide import GuideRoutes
-from aggregator.api.history import HistoryRoutes
-from aggregator.api.hot_trades import HotTrades
-from aggregator.api.ingest import IngestRoute
-from aggregator.api.ingest_fast_path import IngestFastPath
-from aggregator.api.ops import OpsRoutes
 from aggregator.api.pages import BrowserRoutes
-from aggregator.api.price_bodies import PriceBodies
-from aggregator.api.price_snapshots import PriceSnapshots
-from aggregator.api.prices import PriceRoutes
-from aggregator.api.refresh import RefreshRoute
-from aggregator.api.route import Route
+from aggregator.api.prices.bodies import PriceBodies
+from aggregator.api.prices.candles import CandlesRoute
+from aggregator.api.prices.history import HistoryRoutes
+from aggregator.api.prices.refresh import RefreshRoute
+from aggregator.api.prices.routes import PriceRoutes
+from aggregator.api.prices.snapshots import PriceSnapshots
+from aggregator.api.prices.sources import SourcesRoute
+from aggregator.api.prices.sparklines import SparklineRoutes
+from aggregator.api.routing.route import Route
 from aggregator.api.server.server import STOP_SECONDS
-from aggregator.api.socket import SocketRoute
-from aggregator.api.sources import SourcesRoute
-from aggregator.api.sparklines import SparklineRoutes
-from aggregator.api.stream import StreamRoute
-from aggregator.api.throttle import Recheck, Throttle
+from aggregator.api.status.exchange_status import LocalStatus
+from aggregator.api.status.exchanges import ExchangeRoutes
+from aggregator.api.status.ops import OpsRoutes
+from aggregator.api.streams.socket import SocketRoute
+from aggregator.api.streams.stream import StreamRoute
 from aggregator.api.tracing_middleware import traced
-from aggregator.api.trade_snapshots import trade_snapshots
-from aggregator.api.trades import TradeRoutes
-from aggregator.api.trades_off import routes_without_ingest, routes_without_stored_trades
-from aggregator.api.udf import UdfRoutes
+from aggregator.api.trades.features import FeatureRoutes
+from aggregator.api.trades.hot_trades import HotTrades
+from aggregator.api.trades.ingest import IngestRoute
+from aggregator.api.trades.routes import TradeRoutes
+from aggregator.api.trades.snapshots import trade_snapshots
+from aggregator.api.trades.trades_off import routes_without_ingest, routes_without_stored_trades
+from aggregator.api.udf.routes import UdfRoutes
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.exchanges.targets import has_mock

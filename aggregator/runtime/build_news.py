@@ -1,7 +1,7 @@
 """News: the desk that joins articles with trades, and a reader of each source, beside everything else."""
 
-from aggregator.api.responses import Refusal
-from aggregator.api.sentiment import NOT_INSTALLED
+from aggregator.api.events.sentiment import NOT_INSTALLED
+from aggregator.api.routing.responses import Refusal
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.extras import has_extra

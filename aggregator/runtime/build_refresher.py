@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import msgspec
 
-from aggregator.api.exchange_status import LocalStatus
 from aggregator.api.server.server import STOP_SECONDS
+from aggregator.api.status.exchange_status import LocalStatus
 from aggregator.cluster.feed_lease import FeedLease
 from aggregator.cluster.jobs import SharedJobQueue
 from aggregator.cluster.refresh_requests import RefreshRequests

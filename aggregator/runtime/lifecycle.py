@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 import uvloop
 
-from aggregator.api.ingest import INGEST_PATH
 from aggregator.api.server.server import Server, address_of, limits_of, listening
+from aggregator.api.trades.ingest import INGEST_PATH
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import structlog
 
-from aggregator.api.hosts import default_hosts, is_unspecified
-from aggregator.api.keys import Keys
-from aggregator.api.policy import Hosts, Origins, Policy
+from aggregator.api.access.hosts import default_hosts, is_unspecified
+from aggregator.api.access.keys import Keys
+from aggregator.api.access.policy import Hosts, Origins, Policy
 from aggregator.errors import CannotGoOn, StoreError, StoreUnavailable
 from aggregator.live.topics import Bus
 from aggregator.observability.metrics import Metrics

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from aggregator.api.hosts import allowed_host, allowed_origin, network
+from aggregator.api.access.hosts import allowed_host, allowed_origin, network
 
 _ENTRIES = {"allowed_hosts": allowed_host, "cors_origins": allowed_origin, "trusted_proxies": network}
 

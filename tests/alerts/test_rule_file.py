@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from aggregator.alerts.rule_book import RuleBook
 from aggregator.alerts.rule_file import MOST_FILE_BYTES, InvalidRules, rules_in
 from aggregator.alerts.rules import MOST_OF_EVERY_ASSET, Rule
-from aggregator.api.alerts import AlertRoutes
 from aggregator.api.app import build
+from aggregator.api.events.alerts import AlertRoutes
 from aggregator.cli.doctor.checks import Level
 from aggregator.cli.doctor.machine import alerts_check
 from aggregator.cli.main import main

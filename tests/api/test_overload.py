@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from aggregator.api.access.throttle import Throttle, TokenBucket, TooSoon
 from aggregator.api.app import build
-from aggregator.api.price_bodies import PriceBodies
-from aggregator.api.prices import PriceRoutes
-from aggregator.api.refresh import RefreshRoute
-from aggregator.api.throttle import Throttle, TokenBucket, TooSoon
+from aggregator.api.prices.bodies import PriceBodies
+from aggregator.api.prices.refresh import RefreshRoute
+from aggregator.api.prices.routes import PriceRoutes
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger

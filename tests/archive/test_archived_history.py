@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.candles import CandlesRoute
+from aggregator.api.prices.candles import CandlesRoute
 from aggregator.archive.address import FolderAddress
 from aggregator.archive.archived_history import ArchivedHistory
 from aggregator.archive.archived_trades import ArchivedTrades
@@ -22,7 +22,7 @@ from aggregator.models import LeftOut, Price, Reason, Source, Tier, Trade, encod
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.sqlite import SqliteHistory
 from aggregator.stores.trades.memory import MemoryTrades
-from tests.api.history_parts import CATALOG, Parts
+from tests.api.prices.history_parts import CATALOG, Parts
 from tests.archive.sql_scene import rows_of
 from tests.parts.asgi import get
 from tests.parts.examples import NOW

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.exchanges import ExchangeRoutes
+from aggregator.api.status.exchanges import ExchangeRoutes
 from aggregator.cluster import status_board as boards
 from aggregator.cluster.status_board import StatusBoard, StatusReporter
 from aggregator.errors import StoreUnavailable

@@ -2,7 +2,7 @@
 
 import re
 
-from aggregator.api.responses import Code
+from aggregator.api.routing.responses import Code
 from tests.parts.process import ROOT
 
 

@@ -52,7 +52,7 @@ def test_every_walkthrough_has_modules() -> None:
     assert {
         "aggregator/exchanges/venues",
         "aggregator/stores",
-        "aggregator/api",
+        "aggregator/api/prices",
         "aggregator/live",
         "aggregator/outlets",
     } <= set(kinds)

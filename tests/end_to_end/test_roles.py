@@ -9,7 +9,7 @@ from signal import SIGKILL
 
 import pytest
 
-from aggregator.api.exchange_status import UNKNOWN
+from aggregator.api.status.exchange_status import UNKNOWN
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market
 from tests.parts.limits import allowed

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message
 
+from aggregator.api.access.keys import Keys
+from aggregator.api.access.policy import Policy
 from aggregator.api.app import build
-from aggregator.api.ingest import IngestRoute
-from aggregator.api.keys import Keys
-from aggregator.api.policy import Policy
+from aggregator.api.trades.ingest import IngestRoute
 from aggregator.live.topics import Bus
 from aggregator.models import Trade
 from aggregator.observability.metrics import Metrics

@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import ClientConnection, connect
 
 from aggregator.api.app import build
-from aggregator.api.price_bodies import PriceBodies
-from aggregator.api.price_snapshots import PriceSnapshots
+from aggregator.api.prices.bodies import PriceBodies
+from aggregator.api.prices.snapshots import PriceSnapshots
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
-from aggregator.api.socket import SocketRoute
-from aggregator.api.stream import StreamRoute
+from aggregator.api.streams.socket import SocketRoute
+from aggregator.api.streams.stream import StreamRoute
 from aggregator.live.fanout import Fanout
 from aggregator.live.price_topic import PRICES, PricePresenter
 from aggregator.live.snapshots import Snapshots

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aggregator.api.access.throttle import Recheck, Throttle
 from aggregator.api.app import build
-from aggregator.api.buffered_metrics import BufferedMetrics
-from aggregator.api.fast_path import FastPath
-from aggregator.api.price_bodies import PriceBodies
-from aggregator.api.prices import PriceRoutes
-from aggregator.api.refresh import RefreshRoute
-from aggregator.api.sources import SourcesRoute
-from aggregator.api.throttle import Recheck, Throttle
+from aggregator.api.fast_path.buffered_metrics import BufferedMetrics
+from aggregator.api.fast_path.get import FastPath
+from aggregator.api.prices.bodies import PriceBodies
+from aggregator.api.prices.refresh import RefreshRoute
+from aggregator.api.prices.routes import PriceRoutes
+from aggregator.api.prices.sources import SourcesRoute
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from aggregator.api.app import build
-from aggregator.api.features import FeatureRoutes
-from aggregator.api.hot_trades import HotTrades
-from aggregator.api.trades import TradeRoutes
+from aggregator.api.trades.features import FeatureRoutes
+from aggregator.api.trades.hot_trades import HotTrades
+from aggregator.api.trades.routes import TradeRoutes
 from aggregator.models import Side, Trade
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import assign

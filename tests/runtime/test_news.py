@@ -2,7 +2,7 @@
 
 import pytest
 
-from aggregator.api.sentiment import NOT_INSTALLED
+from aggregator.api.events.sentiment import NOT_INSTALLED
 from aggregator.runtime import build_news
 from aggregator.settings import Settings
 

@@ -11,11 +11,11 @@ from http import HTTPStatus
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from aggregator.api.responses import refusal_of
+from aggregator.api.routing.responses import refusal_of
+from aggregator.api.routing.stream_end import StreamEnd, announced
 from aggregator.api.server.direct_write import header_lines
 from aggregator.api.server.slow_readers import ReadProgress, State
 from aggregator.api.server.taskless import Taskless
-from aggregator.api.stream_end import StreamEnd, announced
 from aggregator.models import encode
 
 _CHUNK = 16 * 1024  # bytes parsed at a time; the loop reads up to 256 KB, which could exceed a limit by that much

@@ -10,9 +10,9 @@ from websockets.http11 import Response
 from websockets.server import ServerProtocol
 from websockets.typing import StatusLike
 
-from aggregator.api.responses import refusal_of
+from aggregator.api.routing.responses import refusal_of
+from aggregator.api.routing.stream_end import SLOW, announced
 from aggregator.api.server.slow_readers import ReadProgress, State
-from aggregator.api.stream_end import SLOW, announced
 from aggregator.models import encode
 
 PING_SECONDS = 15.0  # between two pings, and for the answer to one

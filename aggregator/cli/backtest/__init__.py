@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from aggregator.api.parameters import parse_time
+from aggregator.api.routing.parameters import parse_time
 from aggregator.cli.command import Command, Flags, start
 from aggregator.runtime.lifecycle import complain, run
 from aggregator.strategy.rules import Rules

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from aggregator.api.responses import csv_text
+from aggregator.api.routing.responses import csv_text
 from aggregator.cli.replaced_file import replaced
 from aggregator.runtime.table import print_table
 from aggregator.strategy.ports import Position, Totals

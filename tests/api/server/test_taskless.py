@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from aggregator.api.buffered_metrics import BufferedMetrics
-from aggregator.api.ingest import INGEST_PATH
-from aggregator.api.ingest_fast_path import IngestFastPath
-from aggregator.api.policy import Policy
+from aggregator.api.access.policy import Policy
+from aggregator.api.fast_path.buffered_metrics import BufferedMetrics
+from aggregator.api.fast_path.ingest import IngestFastPath
 from aggregator.api.server.direct_write import Answer, Take
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
+from aggregator.api.trades.ingest import INGEST_PATH
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.ranking import AccessCounts
 from aggregator.trades.ingest import Parser

@@ -9,7 +9,7 @@ from decimal import Decimal
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from aggregator.api.exchange_status import problem_of
+from aggregator.api.status.exchange_status import problem_of
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from aggregator.api.exchange_status import state_of
+from aggregator.api.status.exchange_status import state_of
 from aggregator.models import Clock, Ticker
 from tests.exchanges.calls import value
 from tests.exchanges.push.scene import BTC, DOGE, ETH, INTERVAL, SECONDS, Scene, running, until

@@ -1,0 +1,1 @@
+"""The routes of state: health, readiness, metrics, and how the exchanges do."""

@@ -1,0 +1,1 @@
+"""The streams of topics: Server-Sent Events and WebSockets."""
