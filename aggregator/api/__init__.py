@@ -10,10 +10,10 @@
     status      /health, /ready, /metrics, /assets and /exchanges
     trades      /ingest, /trades, /quotes, /aggregations and /features
     udf         /udf: TradingView's datafeed
-    access      keys, hosts and rate limits, for the routes that need them
+    access      keys, hosts and origins, and the rate limits of clients
     reads       reads from stores for a response, with time limits and in pages
     server      uvicorn with bounds
-    routing     routes that describe themselves, their parameters, and responses
+    routing     routes that describe themselves, their parameters, bodies of requests, and responses
 
 The page (`pages` and the folder `page`) and the site of the documentation (`guide`) are beside them.
 

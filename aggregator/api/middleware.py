@@ -12,11 +12,11 @@ from structlog.contextvars import bind_contextvars
 
 from aggregator.api.routing.responses import OVERLOADED, RETRY_SOON, STOPPING, refused
 from aggregator.api.routing.route import RouteTable
+from aggregator.api.routing.shared_descriptions import REQUEST_ID_FORM
 from aggregator.observability.metrics import Metrics
 
 HEADER = b"x-request-id"
-SANE = "[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}"
-_SANE = re.compile(SANE.encode())
+_SANE = re.compile(REQUEST_ID_FORM.encode())
 _ANSWERS = ("http.response.start", "websocket.accept")
 
 

@@ -9,20 +9,19 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
+from aggregator.api.access.key_descriptions import EVERY_READ_RESPONDS, SECURITY_SCHEMES
 from aggregator.api.prices.schema import FIELD_NOTES
 from aggregator.api.routing.description import TAGS, Content, Header, Json, Parameter, Response, Schema, json
 from aggregator.api.routing.responses import cacheable
 from aggregator.api.routing.route import Route, routes_of
 from aggregator.api.routing.shared_descriptions import (
     ETAG,
-    EVERY_READ_RESPONDS,
     EVERY_RESPONSE_HAS,
     EVERY_ROUTE_RESPONDS,
     EVERY_ROUTE_TAKES,
     IF_NONE_MATCH,
     MAX_AGE,
     NOT_MODIFIED,
-    SECURITY_SCHEMES,
 )
 from aggregator.models import encode
 from aggregator.observability.version import version

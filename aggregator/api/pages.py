@@ -15,9 +15,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api.prices.bodies import matches
 from aggregator.api.routing.compression import ACCEPT, GZIP
 from aggregator.api.routing.description import Parameter, Response, text
+from aggregator.api.routing.replies import matches
 from aggregator.api.routing.responses import Code, Refusal, accepts, refuse
 from aggregator.api.routing.route import Route, routes_of
 from aggregator.api.routing.shared_descriptions import ETAG, IF_NONE_MATCH, NO_CACHE, POLICY, refusal

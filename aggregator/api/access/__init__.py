@@ -1,1 +1,1 @@
-"""Access to the API: keys, hosts and origins, rate limits of clients, and what requests that write must fulfil."""
+"""Access to the API: keys, hosts and origins, and the rate limits of clients."""

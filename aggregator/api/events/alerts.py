@@ -22,12 +22,13 @@ from aggregator.alerts.rules import (
     rule_of,
 )
 from aggregator.alerts.topic import ALERTS, Alert
-from aggregator.api.access.write_requests import JSON_TYPES, KEY_NEEDED, media_type_of, whole_body
+from aggregator.api.access.key_descriptions import KEY_NEEDED
 from aggregator.api.events.alert_schema import ALERT, BODY, RULE, FiredAlerts, RuleDeleted, RuleList
 from aggregator.api.reads.event_reader import USUAL_HOURS, StoredEvents, hours_of, hours_parameter, readable
 from aggregator.api.reads.history_reader import STORE_SECONDS
 from aggregator.api.reads.store_time import in_time
 from aggregator.api.routing.description import Parameter, Response, json
+from aggregator.api.routing.request_bodies import JSON_TYPES, media_type_of, whole_body
 from aggregator.api.routing.responses import (
     NO_EVENTS,
     Code,

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregator.api.access.policy import Policy
 from aggregator.api.fast_path.buffered_metrics import BufferedMetrics
-from aggregator.api.prices.bodies import Body, PriceBodies, matches
+from aggregator.api.prices.bodies import Body, PriceBodies
+from aggregator.api.routing.replies import matches
 from aggregator.api.server.direct_write import DirectWrite, take_direct_write
 from aggregator.api.trades.hot_trades import HotTrades
 from aggregator.models import FUTURE_TOLERANCE, Asset

@@ -12,7 +12,7 @@ from typing import Any
 
 from aggregator.api.access.policy import Policy
 from aggregator.api.fast_path.buffered_metrics import BufferedMetrics
-from aggregator.api.prices.bodies import Header, Reply
+from aggregator.api.routing.replies import Header, Reply
 from aggregator.api.server.direct_write import Answer, Take
 from aggregator.api.trades.ingest import INGEST_PATH, LINE_TYPES, MOST_LINES
 from aggregator.api.trades.ingest_schema import Ingested

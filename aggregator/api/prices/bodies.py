@@ -5,28 +5,13 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
+from aggregator.api.routing.replies import Header, Reply
 from aggregator.models import FUTURE_TOLERANCE, Asset, Encode, Price, encode, encode_as_strings, price_body
 from aggregator.prices.day_figures import Figures
 from aggregator.prices.tiers import Cadence, Catalog
-
-Header = tuple[bytes, bytes]
-
-
-class Reply:
-    """A complete response: as two ASGI messages, and as the bytes of its headers and body."""
-
-    __slots__ = ("end", "head", "raw", "start", "status")
-
-    def __init__(self, status: int, headers: list[Header], raw: bytes) -> None:
-        self.status = status
-        self.start: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
-        self.end: dict[str, Any] = {"type": "http.response.body", "body": raw}
-        self.head = b"".join([b"%b: %b\r\n" % header for header in headers]) + b"\r\n"
-        self.raw = raw
 
 
 class Body:
@@ -148,14 +133,6 @@ def tag_of(bodies: Iterable[Body | DetailedBody], rest: bytes) -> bytes:
         b'W/"%b"'
         % hashlib.blake2b(b"".join([body.etag for body in bodies]) + rest, digest_size=12).hexdigest().encode()
     )
-
-
-def matches(etag: bytes, if_none_match: bytes) -> bool:
-    """Whether If-None-Match, a list of ETags or `*`, contains `etag`. The comparison is weak."""
-    if b"*" in if_none_match:
-        return if_none_match.strip() == b"*"
-    wanted = etag.removeprefix(b"W/")
-    return any(tag.strip().removeprefix(b"W/") == wanted for tag in if_none_match.split(b","))
 
 
 def _next_change(age: float, cadence: Cadence) -> float:

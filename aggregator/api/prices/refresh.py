@@ -5,8 +5,8 @@ import math
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
+from aggregator.api.access.key_descriptions import KEY_NEEDED
 from aggregator.api.access.throttle import Throttle, TooSoon
-from aggregator.api.access.write_requests import KEY_NEEDED
 from aggregator.api.prices.bodies import PriceBodies
 from aggregator.api.prices.schema import LATE, OUTLIER, PRICE, NoPriceFound, Refreshed
 from aggregator.api.routing.description import Response, json

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from aggregator.api.prices.bodies import matches
+from aggregator.api.routing.replies import matches
 from aggregator.models import Asset, Encode, encode, encode_as_strings
 from aggregator.prices.tiers import Catalog, is_symbol
 

@@ -24,12 +24,12 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aggregator.api.access.keys import Keys
 from aggregator.api.routing.compression import COMPRESSED
 from aggregator.api.routing.description import TAGS, Content, Parameter, Response
 
 Access = Literal["open", "read", "write"]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+Check = Callable[[HTTPConnection], None]  # raises the refusal of a request
 
 _ATTRIBUTE = "_route"  # of a decorated handler
 
@@ -89,8 +89,8 @@ def described(owner: type) -> dict[str, Route]:
     return {name: route for name, route in found.items() if route is not None}
 
 
-def starlette_routes(routes: Iterable[Route], keys: Keys) -> list[routing.BaseRoute]:
-    """Return the routes for Starlette's router. A route with write access checks the key of each request.
+def starlette_routes(routes: Iterable[Route], check_write: Check) -> list[routing.BaseRoute]:
+    """Return the routes for Starlette's router. Those with write access call `check_write` for each request.
 
     A path with `{name:path}` becomes two: `{name}`, and, tried last, `{name:path}`, which alone matches slashes. Only
     `{name}` matches line breaks. Of the paths with slashes, one that ends with `{name:path}` matches all others too.
@@ -98,8 +98,8 @@ def starlette_routes(routes: Iterable[Route], keys: Keys) -> list[routing.BaseRo
     routes = list(routes)
     with_slashes = [route for route in routes if ":path}" in route.path]
     with_slashes.sort(key=lambda route: route.path.endswith(":path}"))
-    found = [_starlette_route(route, route.documented_path, keys) for route in routes] + [
-        _starlette_route(route, route.path, keys) for route in with_slashes
+    found = [_starlette_route(route, route.documented_path, check_write) for route in routes] + [
+        _starlette_route(route, route.path, check_write) for route in with_slashes
     ]
     for one in found:
         if isinstance(one, _Path):
@@ -154,11 +154,11 @@ def _place(route: Route) -> str:
     return f"{getattr(handler, '__module__', '?')}.{name}"
 
 
-def _starlette_route(route: Route, path: str, keys: Keys) -> routing.BaseRoute:
+def _starlette_route(route: Route, path: str, check_write: Check) -> routing.BaseRoute:
     handler: Any = route.handler
     if route.method == "WEBSOCKET":
         return routing.WebSocketRoute(path, handler)
-    middleware = [Middleware(_WriteKey, keys)] if route.access == "write" else []
+    middleware = [Middleware(_WriteCheck, check_write)] if route.access == "write" else []
     middleware += COMPRESSED if route.is_compressed else []
     endpoint = _Asgi(handler) if route.is_stream else handler
     return _Path(path, endpoint, methods=[route.method], middleware=middleware)
@@ -186,15 +186,15 @@ class _Asgi:
         await self._handler(scope, receive, send)
 
 
-class _WriteKey:
-    """Checks the key of a request before the handler is called. Raises the responses 401, 403 and 429."""
+class _WriteCheck:
+    """Checks a request before the handler is called."""
 
-    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, check: Check) -> None:
         self._app = app
-        self._keys = keys
+        self._check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._keys.check_refresh(HTTPConnection(scope))
+        self._check(HTTPConnection(scope))
         await self._app(scope, receive, send)
 
 

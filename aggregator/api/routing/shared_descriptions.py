@@ -6,8 +6,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from aggregator.api.access.keys import NO_KEY, TOO_MANY_WRONG_KEYS, WRONG_KEY
-from aggregator.api.middleware import SANE
 from aggregator.api.routing.description import Content, Header, Json, Parameter, Response, json, query, text
 from aggregator.api.routing.parameters import UNIX
 from aggregator.api.routing.responses import (
@@ -38,7 +36,8 @@ TIME_SCHEMA: Json = {
 }
 TIME_EXAMPLES = ("1696118400.25", "2023-10-01T00:00:00.25Z", "2023-10-01")
 TIME_FORMATS = "Unix seconds or RFC 3339. A date alone is midnight UTC of that day"
-_REQUEST_ID_PATTERN = f"^{SANE}$"
+REQUEST_ID_FORM = "[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}"
+_REQUEST_ID_PATTERN = f"^{REQUEST_ID_FORM}$"
 
 ALLOW = Header("Allow", "Allow", "The methods of this path", {"type": "string"})
 ETAG = Header(
@@ -268,23 +267,4 @@ EVERY_ROUTE_RESPONDS = {
         headers=(RETRY_AFTER,),
         component="Busy",
     ),
-}
-EVERY_READ_RESPONDS = {
-    401: refusal("Reading needs a key (`READ_KEYS` is set)", NO_KEY, headers=(AUTHENTICATE,), component="NoKey"),
-    403: refusal("The key is not valid", WRONG_KEY, component="WrongKey"),
-    429: refusal(
-        "Too many invalid keys have come from this address",
-        TOO_MANY_WRONG_KEYS,
-        headers=(RETRY_AFTER,),
-        component="TooManyKeys",
-    ),
-}
-SECURITY_SCHEMES: Json = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "A key of API_KEYS, or of READ_KEYS for reading"},
-    "key": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-API-Key",
-        "description": "A key of API_KEYS, or of READ_KEYS for reading",
-    },
 }

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from aggregator.api.prices.bodies import Header, Reply
+from aggregator.api.routing.replies import Header, Reply
 
 # Takes status, rendered headers (with the blank line that ends them) and body. Returns False if nothing was written.
 DirectWrite = Callable[[int, bytes, bytes], bool]

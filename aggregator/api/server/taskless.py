@@ -8,7 +8,7 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from aggregator.api.prices.bodies import Reply
+from aggregator.api.routing.replies import Reply
 from aggregator.api.server.direct_write import Take, offer_direct_write, take_direct_write, write_response
 from aggregator.api.server.http_1_0 import is_http_1_0, without_chunks
 from aggregator.api.server.slow_readers import State

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from msgspec.structs import asdict
 
-from aggregator.api.prices.bodies import Header, Reply
+from aggregator.api.routing.replies import Header, Reply
 from aggregator.api.trades.schema import FeaturesAnswer, ModelState, aggregations_of, quote_of
 from aggregator.models import Trade, encode
 from aggregator.trades.features import Features

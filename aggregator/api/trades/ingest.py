@@ -10,10 +10,11 @@ from contextlib import suppress
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response as HttpResponse
 
+from aggregator.api.access.key_descriptions import KEY_NEEDED
 from aggregator.api.access.keys import client_of
 from aggregator.api.access.throttle import ClientRates
-from aggregator.api.access.write_requests import CLOSE, GONE, JSON_TYPES, KEY_NEEDED, media_type_of, whole_body
 from aggregator.api.routing.description import Response, json
+from aggregator.api.routing.request_bodies import CLOSE, GONE, JSON_TYPES, media_type_of, whole_body
 from aggregator.api.routing.responses import RETRY_SOON, STOPPING, Code, Refusal, Refused, answer, refuse
 from aggregator.api.routing.route import Route, routes_of
 from aggregator.api.routing.shared_descriptions import NO_STORE, RETRY_AFTER, refusal

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from aggregator.api.prices.bodies import Body, PriceBodies, matches
+from aggregator.api.prices.bodies import Body, PriceBodies
 from aggregator.api.routing.compression import ACCEPT, GZIP
+from aggregator.api.routing.replies import matches
 from aggregator.api.routing.responses import accepts
 from aggregator.models import Asset, Tier, encode, price_body
 from tests.parts import asgi

@@ -1,26 +1,14 @@
-"""Parts of the routes that change something: the type and the whole body of a request, and answers about keys."""
+"""Bodies of requests that write: their type, and the whole body within a size and a time."""
 
 import asyncio
 
 from starlette.requests import ClientDisconnect, Request
 
-from aggregator.api.access.keys import NO_KEY, READ_ONLY_KEY, WRONG_KEY
-from aggregator.api.access.policy import FOREIGN_ORIGIN
 from aggregator.api.routing.responses import Code, Refusal, refuse
-from aggregator.api.routing.shared_descriptions import AUTHENTICATE, refusal
 
 JSON_TYPES = ("application/json", "text/json", "")
 CLOSE = {"Connection": "close"}  # of an answer before the end of the body
 GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # an answer that nobody gets
-KEY_NEEDED = {
-    401: refusal("A key is needed", NO_KEY, headers=(AUTHENTICATE,)),
-    403: refusal(
-        "The key is not valid or is for reading only, or the request comes from a page of another site",
-        WRONG_KEY,
-        READ_ONLY_KEY,
-        FOREIGN_ORIGIN,
-    ),
-}
 
 
 def media_type_of(request: Request) -> str:
