@@ -41,10 +41,10 @@ From a trade to its features:
 
 From a trade to the archive:
 
-    archive/marked_trades.py             marks the trade's range of time before the store has it (archive/marks.py)
-    -> archive/archiver.py               reads a complete range from the store, page by page
-    -> archive/writer.py                 writes, checks and publishes its file, and the day's manifest
-    -> archive/compaction.py             joins the files of an hour
+    archive/writes/marked_trades.py      marks the trade's range before the store has it (archive/writes/marks.py)
+    -> archive/writes/archiver.py        reads a complete range from the store, page by page
+    -> archive/writes/writer.py          writes, checks and publishes its file, and the day's manifest
+    -> archive/writes/compaction.py      joins the files of an hour
 
 From a measured trade to a paper position:
 

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from aggregator.archive.address import ArchiveAddress
+from aggregator.archive.bounds import Span
 from aggregator.archive.duck import Connection, file_url
+from aggregator.archive.errors import reading
 from aggregator.archive.layout import DAY, MANIFEST, manifest_path
 from aggregator.archive.manifest import FileEntry, decode_manifest
-from aggregator.archive.sql_bounds import Span
-from aggregator.archive.sql_errors import reading
+from aggregator.archive.storages.address import ArchiveAddress
 from aggregator.errors import StoreRefused
 
 _DAY = re.compile(r"/year=(\d{4})/month=(\d\d)/day=(\d\d)/")

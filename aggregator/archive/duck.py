@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aggregator.archive.address import ArchiveAddress, S3Address
+from aggregator.archive.storages.address import ArchiveAddress, S3Address
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
 from aggregator.extras import install
 
@@ -92,7 +92,7 @@ def _load_httpfs(connection: Connection, version: str) -> None:
 
 
 def _set_secret(connection: Connection, address: S3Address) -> None:
-    from aggregator.archive.credentials import s3_credentials  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
+    from aggregator.archive.storages.credentials import s3_credentials  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
 
     found = s3_credentials(address)
     options = {"REGION": address.region, "KEY_ID": found.key, "SECRET": found.secret, "SCOPE": address.root}

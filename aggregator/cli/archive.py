@@ -14,15 +14,15 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
-from aggregator.archive.address import FORM, ArchiveAddress, parse_archive_url
-from aggregator.archive.backfill import BACKFILLED_SECONDS
 from aggregator.archive.datasets import DATASETS, PRICES, TRADES, Dataset
 from aggregator.archive.duck import Connection, connect
-from aggregator.archive.inspection import Day, Problem, StoreCheck, check_day, days_of, overview
 from aggregator.archive.layout import HOUR
-from aggregator.archive.marks import read_ranges
-from aggregator.archive.storage import Storage
-from aggregator.archive.storages import open_storage
+from aggregator.archive.storages.address import FORM, ArchiveAddress, parse_archive_url
+from aggregator.archive.storages.definition import Storage
+from aggregator.archive.storages.registry import open_storage
+from aggregator.archive.writes.backfill import BACKFILLED_SECONDS
+from aggregator.archive.writes.inspection import Day, Problem, StoreCheck, check_day, days_of, overview
+from aggregator.archive.writes.marks import read_ranges
 from aggregator.cli.command import Command, Flags, start
 from aggregator.cli.sql.hot_stores import HotStores
 from aggregator.errors import CannotGoOn, StoreError

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from aggregator.api.reads.history_reader import STORE_SECONDS
-from aggregator.archive.address import parse_archive_url
-from aggregator.archive.archived_history import ArchivedHistory
-from aggregator.archive.archived_trades import ArchivedTrades
-from aggregator.archive.reads import ARCHIVE_SECONDS, ArchiveReads
+from aggregator.archive.reads.archive_reads import ARCHIVE_SECONDS, ArchiveReads
+from aggregator.archive.reads.archived_history import ArchivedHistory
+from aggregator.archive.reads.archived_trades import ArchivedTrades
+from aggregator.archive.storages.address import parse_archive_url
 from aggregator.ports import History, PriceReader
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import retention_of

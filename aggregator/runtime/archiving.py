@@ -6,18 +6,18 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aggregator.archive.address import parse_archive_url
-from aggregator.archive.archiver import Archiver, Channel
-from aggregator.archive.backfill import BACKFILLED_SECONDS
 from aggregator.archive.datasets import ANOMALIES, FEATURES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
 from aggregator.archive.duck import connect
 from aggregator.archive.layout import HOUR
-from aggregator.archive.marked_sinks import MarkedEvents, MarkedPrices
-from aggregator.archive.marked_trades import MarkedTrades
-from aggregator.archive.marker import Marker
-from aggregator.archive.marks import Marks
 from aggregator.archive.sources import StoredEvents, StoredPrices, StoredTrades, line_reader
-from aggregator.archive.storages import open_storage
+from aggregator.archive.storages.address import parse_archive_url
+from aggregator.archive.storages.registry import open_storage
+from aggregator.archive.writes.archiver import Archiver, Channel
+from aggregator.archive.writes.backfill import BACKFILLED_SECONDS
+from aggregator.archive.writes.marked_sinks import MarkedEvents, MarkedPrices
+from aggregator.archive.writes.marked_trades import MarkedTrades
+from aggregator.archive.writes.marker import Marker
+from aggregator.archive.writes.marks import Marks
 from aggregator.observability.metrics.archive import ArchiveMetrics
 from aggregator.ports import History, Sink
 from aggregator.trades.ports import EventStore, TradeStore

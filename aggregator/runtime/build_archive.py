@@ -1,6 +1,6 @@
 """The archive of a process: opened before the stores, run once they are open."""
 
-from aggregator.archive.marks import Marks
+from aggregator.archive.writes.marks import Marks
 from aggregator.runtime.archiving import Archiving
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from aggregator.archive.marks import files_on
+from aggregator.archive.writes.marks import files_on
 from aggregator.live.topics import Topic
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt

@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
-from aggregator.archive import address
 from aggregator.archive.layout import LENGTHS
+from aggregator.archive.storages import address
 
 
 class ArchiveSettings(BaseSettings):

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from aggregator.archive.address import ArchiveAddress, FolderAddress
-from aggregator.archive.archiver import Archiver, Channel
 from aggregator.archive.datasets import TRADES, Dataset
 from aggregator.archive.duck import connect
-from aggregator.archive.inspection import Problem, StoreCheck, check_day, days_of
-from aggregator.archive.marked_trades import MarkedTrades
-from aggregator.archive.marker import Marker
-from aggregator.archive.marks import Marks, Range, read_ranges
 from aggregator.archive.sources import StoredTrades, line_reader
-from aggregator.archive.storages import open_storage
-from aggregator.archive.writer import PART_ROWS
+from aggregator.archive.storages.address import ArchiveAddress, FolderAddress
+from aggregator.archive.storages.registry import open_storage
+from aggregator.archive.writes.archiver import Archiver, Channel
+from aggregator.archive.writes.inspection import Problem, StoreCheck, check_day, days_of
+from aggregator.archive.writes.marked_trades import MarkedTrades
+from aggregator.archive.writes.marker import Marker
+from aggregator.archive.writes.marks import Marks, Range, read_ranges
+from aggregator.archive.writes.writer import PART_ROWS
 from aggregator.models import Trade
 from aggregator.observability.metrics.archive import ArchiveMetrics
 from aggregator.trades.ports import TradeStore

@@ -11,13 +11,13 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
 from aggregator.api.prices.candles import CandlesRoute
-from aggregator.archive.address import FolderAddress
-from aggregator.archive.archived_history import ArchivedHistory
-from aggregator.archive.archived_trades import ArchivedTrades
 from aggregator.archive.datasets import PRICES, TRADES
-from aggregator.archive.pages import microseconds
-from aggregator.archive.reads import ArchiveReads
+from aggregator.archive.reads.archive_reads import ArchiveReads
+from aggregator.archive.reads.archived_history import ArchivedHistory
+from aggregator.archive.reads.archived_trades import ArchivedTrades
+from aggregator.archive.reads.pages import microseconds
 from aggregator.archive.sources import price_lines
+from aggregator.archive.storages.address import FolderAddress
 from aggregator.models import LeftOut, Price, Reason, Source, Tier, Trade, encode_as_strings
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.sqlite import SqliteHistory

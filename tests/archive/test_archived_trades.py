@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from aggregator.archive.address import FolderAddress
-from aggregator.archive.archived_trades import ArchivedTrades
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.layout import MANIFEST
-from aggregator.archive.reads import ArchiveReads
+from aggregator.archive.reads.archive_reads import ArchiveReads
+from aggregator.archive.reads.archived_trades import ArchivedTrades
+from aggregator.archive.storages.address import FolderAddress
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Trade, encode_as_strings, trade_key
 from aggregator.stores.trades.memory import MemoryTrades

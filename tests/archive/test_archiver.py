@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import FolderAddress
+from aggregator.archive.storages.address import FolderAddress
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Side, Trade
 from aggregator.stores.trades.memory import MemoryTrades

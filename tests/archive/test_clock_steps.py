@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import FolderAddress
+from aggregator.archive.storages.address import FolderAddress
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.archive.parts import Archive, archived, archiving, keys, problems, trade_at
 

@@ -8,13 +8,13 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import FolderAddress
-from aggregator.archive.compaction import MOST_BYTES, compact
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import connect
-from aggregator.archive.folder import FolderStorage
-from aggregator.archive.inspection import check_day, days_of
-from aggregator.archive.writer import RangeWriter
+from aggregator.archive.storages.address import FolderAddress
+from aggregator.archive.storages.folder import FolderStorage
+from aggregator.archive.writes.compaction import MOST_BYTES, compact
+from aggregator.archive.writes.inspection import check_day, days_of
+from aggregator.archive.writes.writer import RangeWriter
 from aggregator.errors import StoreUnavailable
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.archive.parts import HOUR, Archive, Clock, archived, archiving, files_of, keys, trade_at
@@ -81,7 +81,7 @@ async def test_a_stop_after_each_step(archive: Archive, tmp_path: Path, steps: i
 async def test_a_large_hour_keeps_its_files(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more than 64 MB together."""
     assert MOST_BYTES == 64 << 20
-    monkeypatch.setattr("aggregator.archive.compaction.MOST_BYTES", 10)
+    monkeypatch.setattr("aggregator.archive.writes.compaction.MOST_BYTES", 10)
     archive.clock.at = 5000
     await archive.archiver.compact_due()
     assert len(files_of(tmp_path / "lake")) == 3

@@ -13,15 +13,15 @@ from prometheus_client import CollectorRegistry
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
 from aggregator.anomalies.event import Anomaly, stored_anomaly
-from aggregator.archive.address import FolderAddress
-from aggregator.archive.archiver import Archiver, Channel
 from aggregator.archive.datasets import ANOMALIES, PRICES, SENTIMENT, SIGNALS, Dataset
 from aggregator.archive.duck import connect
-from aggregator.archive.marked_sinks import MarkedEvents, MarkedPrices
-from aggregator.archive.marker import Marker
-from aggregator.archive.marks import Marks
 from aggregator.archive.sources import StoredEvents, StoredPrices
-from aggregator.archive.storages import open_storage
+from aggregator.archive.storages.address import FolderAddress
+from aggregator.archive.storages.registry import open_storage
+from aggregator.archive.writes.archiver import Archiver, Channel
+from aggregator.archive.writes.marked_sinks import MarkedEvents, MarkedPrices
+from aggregator.archive.writes.marker import Marker
+from aggregator.archive.writes.marks import Marks
 from aggregator.models import encode
 from aggregator.news.articles import SentimentItem
 from aggregator.news.topic import stored_event

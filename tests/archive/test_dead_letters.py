@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import FolderAddress
-from aggregator.archive.archiver import Archiver
+from aggregator.archive.storages.address import FolderAddress
+from aggregator.archive.writes.archiver import Archiver
 from aggregator.cli.main import main
 from aggregator.models import Trade
 from aggregator.observability.metrics import Metrics

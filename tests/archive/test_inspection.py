@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import FolderAddress
 from aggregator.archive.datasets import DATASETS
 from aggregator.archive.manifest import decode_manifest, encode_manifest
-from aggregator.archive.marks import Marks
+from aggregator.archive.storages.address import FolderAddress
+from aggregator.archive.writes.marks import Marks
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.archive.parts import Archive, Clock, archived, archiving, files_of, keys, problems, trade_at
 from tests.archive.sql_scene import Scene, make_scene

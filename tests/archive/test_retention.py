@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import FolderAddress
-from aggregator.archive.backfill import backfill
+from aggregator.archive.storages.address import FolderAddress
+from aggregator.archive.writes.backfill import backfill
 from aggregator.stores.postgres.deletion import delete_old
 from aggregator.stores.trades.postgres_table import PostgresTrades
 from aggregator.stores.trades.sqlite import SqliteTrades

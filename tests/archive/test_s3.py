@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 pytest.importorskip("duckdb_extension_httpfs", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import S3Address, parse_archive_url
-from aggregator.archive.storage import Conflict
-from aggregator.archive.storages import open_storage
+from aggregator.archive.storages.address import S3Address, parse_archive_url
+from aggregator.archive.storages.definition import Conflict
+from aggregator.archive.storages.registry import open_storage
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.archive.parts import Archive, archiving, ids_at, problems, trade_at

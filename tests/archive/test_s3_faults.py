@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 pytest.importorskip("duckdb_extension_httpfs", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import S3Address, parse_archive_url
+from aggregator.archive.storages.address import S3Address, parse_archive_url
 from aggregator.cli.main import main
 from aggregator.errors import StoreError
 from aggregator.stores.trades.memory import MemoryTrades

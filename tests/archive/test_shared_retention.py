@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import FolderAddress
-from aggregator.archive.marks import Marks
+from aggregator.archive.storages.address import FolderAddress
+from aggregator.archive.writes.marks import Marks
 from aggregator.stores.postgres.archivers import KEPT_FROM
 from aggregator.stores.postgres.deletion import delete_old
 from aggregator.stores.trades.postgres_table import PostgresTrades

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.archive.spool import Spool
+from aggregator.archive.writes.spool import Spool
 from aggregator.errors import StoreUnavailable
 
 LINES = b"x" * 600_000

@@ -14,15 +14,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aggregator.archive.address import FolderAddress
 from aggregator.archive.archive_files import covered
+from aggregator.archive.bounds import Span
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import connect
 from aggregator.archive.layout import MANIFEST
 from aggregator.archive.manifest import FileEntry, Manifest, encode_manifest
-from aggregator.archive.sql_bounds import Span
-from aggregator.archive.sql_hot import gaps
-from aggregator.archive.sql_session import Bounds, SqlSession
+from aggregator.archive.sql.hot import gaps
+from aggregator.archive.sql.session import Bounds, SqlSession
+from aggregator.archive.storages.address import FolderAddress
 from aggregator.models import Trade, encode_as_strings
 from tests.archive.sql_scene import ASSETS, SPAN, Scene, add_trades, make_scene
 from tests.parts.lake import RANGE_SECONDS, write_lake

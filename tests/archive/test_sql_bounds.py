@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from aggregator.archive.bounds import EVER, Span, span_of
 from aggregator.archive.duck import connect
-from aggregator.archive.sql_bounds import EVER, Span, span_of
-from aggregator.archive.sql_session import Bounds, SqlSession
+from aggregator.archive.sql.session import Bounds, SqlSession
 
 DAY = 1_700_006_400.0  # 2023-11-15
 HOUR = 3600

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.archive.address import FolderAddress
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import connect
-from aggregator.archive.sql_errors import QueryRefused
-from aggregator.archive.sql_session import Bounds, SqlSession
+from aggregator.archive.errors import QueryRefused
+from aggregator.archive.sql.session import Bounds, SqlSession
+from aggregator.archive.storages.address import FolderAddress
 from aggregator.cli.main import main
 from tests.parts.lake import write_lake
 

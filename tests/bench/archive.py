@@ -14,13 +14,13 @@ from pathlib import Path
 
 import msgspec
 
-from aggregator.archive.address import FolderAddress
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import connect
 from aggregator.archive.sources import PAGE, StoredTrades
-from aggregator.archive.spool import Spool
-from aggregator.archive.storages import open_storage
-from aggregator.archive.writer import RangeWriter
+from aggregator.archive.storages.address import FolderAddress
+from aggregator.archive.storages.registry import open_storage
+from aggregator.archive.writes.spool import Spool
+from aggregator.archive.writes.writer import RangeWriter
 from aggregator.models import Side, Trade
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.stores.trades.sqlite import SqliteTrades

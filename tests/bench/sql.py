@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from aggregator.archive.address import FolderAddress
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import Connection, connect
 from aggregator.archive.layout import DAY, HOUR, FileName, day_folder, manifest_path
 from aggregator.archive.manifest import FileEntry, Manifest, encode_manifest
-from aggregator.archive.sql_session import Bounds, SqlSession
+from aggregator.archive.sql.session import Bounds, SqlSession
+from aggregator.archive.storages.address import FolderAddress
 from tests.bench.report import Figure, median_ratio
 from tests.parts.lake import add_file
 

@@ -9,7 +9,7 @@ import random
 import sys
 from pathlib import Path
 
-from aggregator.archive.address import ArchiveAddress, parse_archive_url
+from aggregator.archive.storages.address import ArchiveAddress, parse_archive_url
 from aggregator.models import Trade
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.archive.parts import Clock, archiving, trade_at

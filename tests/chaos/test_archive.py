@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
-from aggregator.archive.address import ArchiveAddress, parse_archive_url
-from aggregator.archive.inspection import Problem
+from aggregator.archive.storages.address import ArchiveAddress, parse_archive_url
+from aggregator.archive.writes.inspection import Problem
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.archive.parts import archived, keys, problems
 from tests.chaos.archiving import ASSETS, trades_of

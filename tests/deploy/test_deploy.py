@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
-from aggregator.archive.address import S3Address, parse_archive_url
+from aggregator.archive.storages.address import S3Address, parse_archive_url
 from aggregator.cli import produce
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.settings.loader import load

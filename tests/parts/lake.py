@@ -10,7 +10,7 @@ from aggregator.archive.datasets import Dataset
 from aggregator.archive.duck import Connection, connect
 from aggregator.archive.layout import DAY, FileName, manifest_path
 from aggregator.archive.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
-from aggregator.archive.sql_views import create_hot, insert_rows
+from aggregator.archive.sql.views import create_hot, insert_rows
 
 RANGE_SECONDS = 300
 

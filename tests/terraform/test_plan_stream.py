@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from aggregator.archive.address import S3Address, parse_archive_url
 from aggregator.archive.datasets import DATASETS
 from aggregator.archive.layout import FileName
+from aggregator.archive.storages.address import S3Address, parse_archive_url
 from aggregator.stores.events import dynamodb_items as events
 from aggregator.stores.trades import dynamodb_items as trades
 from aggregator.trades.event_log.kafka.address import parse_kafka_url

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from aggregator.archive.address import parse_archive_url
-from aggregator.archive.archived_trades import ArchivedTrades
-from aggregator.archive.reads import ArchiveReads
+from aggregator.archive.reads.archive_reads import ArchiveReads
+from aggregator.archive.reads.archived_trades import ArchivedTrades
+from aggregator.archive.storages.address import parse_archive_url
 from aggregator.cli.backtest.report import AssetResult, Write, csv_file, print_report
 from aggregator.cli.stopping import result_before_stop
 from aggregator.errors import CannotGoOn, StoreError

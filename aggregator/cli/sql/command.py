@@ -10,12 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from aggregator.archive.address import ArchiveAddress, FolderAddress, parse_archive_url
 from aggregator.archive.archive_files import covered, over
 from aggregator.archive.duck import connect
-from aggregator.archive.sql_errors import QueryRefused
-from aggregator.archive.sql_hot import gaps
-from aggregator.archive.sql_session import Bounds, SqlSession
+from aggregator.archive.errors import QueryRefused
+from aggregator.archive.sql.hot import gaps
+from aggregator.archive.sql.session import Bounds, SqlSession
+from aggregator.archive.storages.address import ArchiveAddress, FolderAddress, parse_archive_url
 from aggregator.cli.replaced_file import beside
 from aggregator.cli.sql.hot_stores import HotStores
 from aggregator.cli.sql.output import Target, write_result

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from aggregator.archive.bounds import Span
 from aggregator.archive.datasets import ANOMALIES, DATASETS, FEATURES, PRICES, SENTIMENT, SIGNALS, TRADES
 from aggregator.archive.sources import Source, StoredEvents, StoredPrices, StoredTrades
-from aggregator.archive.sql_bounds import Span
-from aggregator.archive.sql_hot import hot_rows
-from aggregator.archive.sql_session import SqlSession
+from aggregator.archive.sql.hot import hot_rows
+from aggregator.archive.sql.session import SqlSession
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.build_features import KEPT_SECONDS, features_files
 from aggregator.runtime.event_stores import open_events_and_positions

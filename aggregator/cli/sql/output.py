@@ -13,7 +13,7 @@ from typing import TextIO
 
 import msgspec
 
-from aggregator.archive.sql_session import Result, SqlSession
+from aggregator.archive.sql.session import Result, SqlSession
 from aggregator.cli.replaced_file import replaced
 from aggregator.models import encode
 from aggregator.runtime.table import print_table

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from math import inf
 
 from aggregator.archive.datasets import Dataset
-from aggregator.archive.marks import Marks, Range
+from aggregator.archive.writes.marks import Marks, Range
 
 _LOOK_SECONDS = 0.02
 _SETTLE_SECONDS = 30.0

@@ -19,7 +19,7 @@ from aggregator.archive.duck import Connection, mapped
 from aggregator.archive.layout import HOUR, FileName, manifest_path, parse_path
 from aggregator.archive.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
 from aggregator.archive.rows import Summary, fill_from_lines, fill_merged, parquet, summary_of, write_parquet
-from aggregator.archive.storage import Conflict, Storage
+from aggregator.archive.storages.definition import Conflict, Storage
 from aggregator.errors import StoreRefused, StoreUnavailable
 
 PART_ROWS = 1_000_000  # of a file; some 20 MB of trades

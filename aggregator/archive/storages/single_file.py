@@ -1,6 +1,6 @@
 """Small files of the archive beside its datasets, such as dead letters. They are written once and never changed."""
 
-from aggregator.archive.storage import Conflict, Storage
+from aggregator.archive.storages.definition import Conflict, Storage
 from aggregator.errors import StoreUnavailable
 
 

@@ -4,7 +4,7 @@ import botocore.session
 import msgspec
 from botocore.exceptions import BotoCoreError
 
-from aggregator.archive.address import S3Address
+from aggregator.archive.storages.address import S3Address
 from aggregator.errors import StoreRefused
 
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from aggregator.archive.bounds import Span
 from aggregator.archive.duck import Connection, quoted
+from aggregator.archive.errors import QueryRefused
 from aggregator.archive.layout import DAY
-from aggregator.archive.sql_bounds import Span
-from aggregator.archive.sql_errors import QueryRefused
 
 NAME = "dead_letters"
 PATTERN = "dead-letters/*/*/*/*.json"

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from aggregator.archive.marker import Marker
 from aggregator.archive.sources import Source
+from aggregator.archive.writes.marker import Marker
 
 BACKFILLED_SECONDS = 172_800.0  # before the first start, of prices and events: their stores may have years
 _AT_ONCE = 250  # assets that are marked together

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from aggregator.archive.sql_bounds import Span
+from aggregator.archive.bounds import Span
 
 
 class Seam:

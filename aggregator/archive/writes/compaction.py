@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 from aggregator.archive.datasets import Dataset
 from aggregator.archive.layout import DAY, HOUR, day_folder, days_between, parse_path
-from aggregator.archive.marks import Range
-from aggregator.archive.storage import Storage
-from aggregator.archive.writer import RangeWriter
+from aggregator.archive.storages.definition import Storage
+from aggregator.archive.writes.marks import Range
+from aggregator.archive.writes.writer import RangeWriter
 
 MOST_BYTES = 64 << 20  # of the joined file; larger hours keep their files
 _LOOK_BACK_SECONDS = 3.0 * DAY  # at a start

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.archive.datasets import PRICES, TRADES
-from aggregator.archive.pages import Form
+from aggregator.archive.reads.pages import Form
 from aggregator.errors import StoreRefused
 from aggregator.models import LeftOut, Price, Side, Source, Tier, Trade
 

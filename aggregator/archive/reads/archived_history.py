@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from aggregator.archive.archived_rows import PRICE_ROWS
-from aggregator.archive.pages import Page
-from aggregator.archive.reads import ArchiveReads
-from aggregator.archive.seam import Seam
+from aggregator.archive.reads.archive_reads import ArchiveReads
+from aggregator.archive.reads.archived_rows import PRICE_ROWS
+from aggregator.archive.reads.pages import Page
+from aggregator.archive.reads.seam import Seam
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Price
 from aggregator.ports import PriceReader

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from aggregator.archive.writer import PART_ROWS
+from aggregator.archive.writes.writer import PART_ROWS
 from aggregator.errors import StoreUnavailable
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
-from aggregator.archive.address import ArchiveAddress
 from aggregator.archive.duck import Connection, connect
-from aggregator.archive.pages import Form, Page, read_page
-from aggregator.archive.sql_errors import Interrupted
+from aggregator.archive.errors import Interrupted
+from aggregator.archive.reads.pages import Form, Page, read_page
+from aggregator.archive.storages.address import ArchiveAddress
 from aggregator.errors import StoreUnavailable
 
 T = TypeVar("T")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aggregator.archive.address import FolderAddress
-from aggregator.archive.storage import Conflict, StoredFile
-from aggregator.archive.work_folder import delete_work_folder, make_work_folder
+from aggregator.archive.storages.address import FolderAddress
+from aggregator.archive.storages.definition import Conflict, StoredFile
+from aggregator.archive.storages.work_folder import delete_work_folder, make_work_folder
 from aggregator.errors import StoreRefused, StoreUnavailable
 
 _TEMPORARY = ".tmp"
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.05
 
 
 class FolderStorage:
-    """`aggregator.archive.storage.Storage` in a folder."""
+    """`aggregator.archive.storages.definition.Storage` in a folder."""
 
     def __init__(self, address: FolderAddress) -> None:
         self._root = address.folder

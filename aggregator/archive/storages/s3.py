@@ -14,10 +14,10 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aggregator.archive.address import S3Address
-from aggregator.archive.credentials import s3_credentials
-from aggregator.archive.storage import Conflict, StoredFile
-from aggregator.archive.work_folder import delete_work_folder, make_work_folder
+from aggregator.archive.storages.address import S3Address
+from aggregator.archive.storages.credentials import s3_credentials
+from aggregator.archive.storages.definition import Conflict, StoredFile
+from aggregator.archive.storages.work_folder import delete_work_folder, make_work_folder
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -26,7 +26,7 @@ _REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"
 
 
 class S3Storage:
-    """`aggregator.archive.storage.Storage` in a bucket."""
+    """`aggregator.archive.storages.definition.Storage` in a bucket."""
 
     def __init__(self, address: S3Address, work_folder: Path) -> None:
         self._address = address

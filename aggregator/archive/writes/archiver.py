@@ -16,18 +16,18 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from aggregator.archive.backfill import backfill
-from aggregator.archive.compaction import compact, hours_with_several, quiet_hours
 from aggregator.archive.datasets import Dataset
 from aggregator.archive.duck import Connection
 from aggregator.archive.layout import HOUR
-from aggregator.archive.marker import Marker
-from aggregator.archive.marks import Range
-from aggregator.archive.single_file import put_file
 from aggregator.archive.sources import Source
-from aggregator.archive.spool import Spool
-from aggregator.archive.storage import Storage
-from aggregator.archive.writer import PART_ROWS, RangeWriter
+from aggregator.archive.storages.definition import Storage
+from aggregator.archive.storages.single_file import put_file
+from aggregator.archive.writes.backfill import backfill
+from aggregator.archive.writes.compaction import compact, hours_with_several, quiet_hours
+from aggregator.archive.writes.marker import Marker
+from aggregator.archive.writes.marks import Range
+from aggregator.archive.writes.spool import Spool
+from aggregator.archive.writes.writer import PART_ROWS, RangeWriter
 from aggregator.errors import StoreError
 from aggregator.observability.metrics.archive import ArchiveMetrics
 from aggregator.resilience.backoff import Backoff

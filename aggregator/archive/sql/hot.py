@@ -6,9 +6,9 @@ A file has all rows of its times, so each row comes from one side only.
 import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from aggregator.archive.bounds import Span
+from aggregator.archive.errors import QueryRefused
 from aggregator.archive.sources import Source
-from aggregator.archive.sql_bounds import Span
-from aggregator.archive.sql_errors import QueryRefused
 
 MOST_ROWS = 2_000_000
 _PART = 10_000  # rows that are handed over together

@@ -3,7 +3,7 @@
 from typing import Any
 
 from aggregator.archive.duck import library
-from aggregator.archive.sql_errors import QueryRefused, message_of
+from aggregator.archive.errors import QueryRefused, message_of
 
 MOST_CHARACTERS = 100_000
 

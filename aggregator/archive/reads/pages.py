@@ -10,12 +10,12 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from aggregator.archive.address import ArchiveAddress
 from aggregator.archive.archive_files import ArchiveFiles
+from aggregator.archive.bounds import Span
 from aggregator.archive.duck import Connection, file_url, quoted
+from aggregator.archive.errors import Interrupted, reading
 from aggregator.archive.manifest import FileEntry
-from aggregator.archive.sql_bounds import Span
-from aggregator.archive.sql_errors import Interrupted, reading
+from aggregator.archive.storages.address import ArchiveAddress
 from aggregator.ports import RangeTooLong
 
 T = TypeVar("T")

@@ -10,12 +10,12 @@ from aggregator.archive.datasets import DATASETS, Dataset
 from aggregator.archive.duck import Connection, mapped
 from aggregator.archive.layout import MANIFEST, FileName, parse_path
 from aggregator.archive.manifest import FileEntry, Manifest, decode_manifest
-from aggregator.archive.marks import Range
 from aggregator.archive.rows import fill_merged, parquet, summary_of
 from aggregator.archive.sources import Source
-from aggregator.archive.spool import Spool
-from aggregator.archive.storage import Storage
-from aggregator.archive.writer import new_digest
+from aggregator.archive.storages.definition import Storage
+from aggregator.archive.writes.marks import Range
+from aggregator.archive.writes.spool import Spool
+from aggregator.archive.writes.writer import new_digest
 from aggregator.errors import StoreUnavailable
 
 _ATTEMPTS = 3  # of a comparison, while the archiver writes

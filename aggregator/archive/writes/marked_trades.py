@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aggregator.archive.marker import Marker
+from aggregator.archive.writes.marker import Marker
 from aggregator.models import Trade
 from aggregator.trades.ports import TradeStore
 

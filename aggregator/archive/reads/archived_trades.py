@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from aggregator.archive.archived_rows import TRADE_ROWS
-from aggregator.archive.pages import Page
-from aggregator.archive.reads import ArchiveReads
-from aggregator.archive.seam import Seam
+from aggregator.archive.reads.archive_reads import ArchiveReads
+from aggregator.archive.reads.archived_rows import TRADE_ROWS
+from aggregator.archive.reads.pages import Page
+from aggregator.archive.reads.seam import Seam
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Trade, TradeKey, trade_key
 from aggregator.trades.ports import TradeReader

@@ -14,16 +14,16 @@ from contextlib import closing, contextmanager
 
 import msgspec
 
-from aggregator.archive.address import ArchiveAddress
 from aggregator.archive.archive_files import ArchiveFiles
+from aggregator.archive.bounds import Span, spans_of
 from aggregator.archive.datasets import DATASETS, TIME
 from aggregator.archive.duck import Connection, file_url, quoted
+from aggregator.archive.errors import QueryRefused, refusals
 from aggregator.archive.manifest import FileEntry
-from aggregator.archive.sql_bounds import Span, spans_of
-from aggregator.archive.sql_errors import QueryRefused, refusals
-from aggregator.archive.sql_letters import NAME, PATTERN, create_empty, create_letters, in_span
-from aggregator.archive.sql_statement import checked
-from aggregator.archive.sql_views import HOT, PLANNED, create_hot, create_planned, create_view, insert_rows
+from aggregator.archive.sql.letters import NAME, PATTERN, create_empty, create_letters, in_span
+from aggregator.archive.sql.statement import checked
+from aggregator.archive.sql.views import HOT, PLANNED, create_hot, create_planned, create_view, insert_rows
+from aggregator.archive.storages.address import ArchiveAddress
 
 
 class Bounds(msgspec.Struct, frozen=True):

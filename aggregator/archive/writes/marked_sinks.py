@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from aggregator.archive.marker import Marker
+from aggregator.archive.writes.marker import Marker
 from aggregator.models import Price
 from aggregator.ports import Sink
 from aggregator.trades.ports import EventStore, StoredEvent

@@ -1,0 +1,1 @@
+"""Reads of the archive for requests, behind the stores of prices and trades."""

@@ -1,0 +1,1 @@
+"""Queries in SQL over the archive and the hot stores: the session, its views and its checks."""

@@ -1,0 +1,1 @@
+"""Writing of the archive: marks, the archiver, its files, compaction and inspection."""
