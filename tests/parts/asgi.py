@@ -1,6 +1,8 @@
 """Call an ASGI application in this process, for tests that hold the store it answers from."""
 
+import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message
@@ -41,3 +43,18 @@ async def get(
     await app(scope, receive, send)
     names = {name.decode(): value.decode() for name, value in started[0]["headers"]}
     return Answer(started[0]["status"], names, answered)
+
+
+async def all_pages(app: ASGIApp, target: str, name: str) -> list[Any]:
+    """Follow `Link: rel="next"` to the end; return the rows of all pages, which the body has under `name`."""
+    rows: list[Any] = []
+    following: str | None = target
+    while following is not None:
+        answer = await get(app, following)
+        assert answer.status == 200, answer.text
+        rows += answer.json[name]
+        link = re.fullmatch(r'<(/\S+)>; rel="next"', answer.headers.get("link", ""))
+        assert (link is None) == (answer.json["next"] is None)
+        assert link is None or answer.json[name]
+        following = link[1] if link else None
+    return rows

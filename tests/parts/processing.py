@@ -78,11 +78,14 @@ class Buried:
         self.letters += rejections
 
 
-class _Into:
+class Into:
+    """A listener of a topic that adds its values to a list."""
+
     def __init__(self, target: list) -> None:  # type: ignore[type-arg]  # of trades, or of features
         self._target = target
 
     def receive(self, values: Sequence[object]) -> None:
+        """Add them."""
         self._target.extend(values)
 
     def connected(self) -> None:
@@ -106,8 +109,8 @@ class Processing:
     ) -> None:
         """Make the processor of the log; `saved` keeps its windows after each batch."""
         bus = Bus([TRADES, FEATURES])
-        bus.listen(TRADES, _Into(self.trades))
-        bus.listen(FEATURES, _Into(self.published))
+        bus.listen(TRADES, Into(self.trades))
+        bus.listen(FEATURES, Into(self.published))
         self.processor = Processor(
             log, store, [], bus, self.metrics.trades, LATENESS, 10_000, now, saved=saved, pace=ALWAYS
         )

@@ -1,6 +1,5 @@
 """The routes of trades over a store in memory, in this process; and what a processor would know."""
 
-import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -19,7 +18,7 @@ from aggregator.prices.tiers import assign
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.features import Features
 from aggregator.trades.ports import Backlog, Latencies, PartitionLag
-from tests.parts.asgi import get
+from tests.parts.asgi import all_pages, get
 from tests.parts.examples import CADENCE, NOW
 
 CATALOG = assign([(symbol, "", "") for symbol in ("btcusdt", "ethusdt", "solusdt")], 1, 0, CADENCE)
@@ -89,16 +88,7 @@ class TradeApi:
 
     async def pages(self, target: str) -> list[dict[str, Any]]:
         """Follow `Link: rel="next"` to the end; return all rows."""
-        rows: list[dict[str, Any]] = []
-        following: str | None = target
-        while following is not None:
-            answer = await get(self.app, following)
-            assert answer.status == 200, answer.text
-            rows += answer.json["trades"]
-            link = re.fullmatch(r'<(/trades/\w+\?\S+)>; rel="next"', answer.headers.get("link", ""))
-            assert (link is None) == (answer.json["next"] is None)
-            following = link[1] if link else None
-        return rows
+        return await all_pages(self.app, target, "trades")
 
 
 def sold(one: Trade, sequence: int) -> Trade:

@@ -21,6 +21,7 @@ from aggregator.trades.features import Features
 from aggregator.trades.ports import BacklogFull, Receipt, TradeStore
 from aggregator.trades.processor import Processor
 from aggregator.trades.topics import FEATURES, TRADES
+from tests.parts.processing import Into
 from tests.trades.test_features import START, assert_same, naive, trade
 
 ENDLESS = 1e12  # seconds of retention
@@ -35,22 +36,8 @@ class Heard:
         self.trades: list[Trade] = []
         self.features: list[Features] = []
         self.bus = Bus([TRADES, FEATURES])
-        self.bus.listen(TRADES, _Into(self.trades))
-        self.bus.listen(FEATURES, _Into(self.features))
-
-
-class _Into:
-    def __init__(self, target: list) -> None:  # type: ignore[type-arg]  # of trades, or of features
-        self._target = target
-
-    def receive(self, values: Sequence[object]) -> None:
-        self._target.extend(values)
-
-    def connected(self) -> None:
-        """Do nothing."""
-
-    def disconnected(self) -> None:
-        """Do nothing."""
+        self.bus.listen(TRADES, Into(self.trades))
+        self.bus.listen(FEATURES, Into(self.features))
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +20,7 @@ from aggregator.prices.tiers import assign
 from aggregator.stores.events.memory import MemoryEvents, MemoryPositions
 from aggregator.strategy.ports import Position
 from aggregator.strategy.signals import SIGNALS, signal_of, stored_signal
-from tests.parts.asgi import get
+from tests.parts.asgi import all_pages, get
 from tests.parts.examples import CADENCE, NOW
 
 CATALOG = assign([("btcusdt", "btc", "usdt"), ("etheur", "eth", "eur"), ("solusdt", "", "")], 1, 0, CADENCE)
@@ -72,16 +71,7 @@ class Api:
 
     async def pages(self, target: str, name: str) -> list[Any]:
         """Follow the Link header to the end; return all rows."""
-        rows: list[Any] = []
-        following: str | None = target
-        while following is not None:
-            answer = await get(self.app, following)
-            assert answer.status == 200, answer.text
-            rows += answer.json[name]
-            link = re.fullmatch(r'<(/\S+)>; rel="next"', answer.headers.get("link", ""))
-            assert (link is None) == (answer.json["next"] is None)
-            following = link[1] if link else None
-        return rows
+        return await all_pages(self.app, target, name)
 
 
 async def test_signals_are_paper() -> None:

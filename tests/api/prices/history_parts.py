@@ -1,6 +1,5 @@
 """The history routes over one store, for tests."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.ports import History, PriceReader
 from aggregator.prices.tiers import assign
 from aggregator.stores.sqlite import SqliteHistory
-from tests.parts.asgi import get
+from tests.parts.asgi import all_pages, get
 from tests.parts.examples import CADENCE, NOW
 
 CATALOG = assign([(f"a{number}", "", "") for number in range(500)], 500, 0, CADENCE)
@@ -46,17 +45,7 @@ class Parts:
 
     async def pages(self, target: str) -> list[dict[str, Any]]:
         """Follow `Link: rel="next"` to the end; return all rows."""
-        rows: list[dict[str, Any]] = []
-        following: str | None = target
-        while following is not None:
-            answer = await get(self.app, following)
-            assert answer.status == 200, answer.text
-            rows += answer.json["prices"]
-            link = re.fullmatch(r'<(/prices/\w+/history\?\S+)>; rel="next"', answer.headers.get("link", ""))
-            assert (link is None) == (answer.json["next"] is None)
-            assert link is None or answer.json["prices"]
-            following = link[1] if link else None
-        return rows
+        return await all_pages(self.app, target, "prices")
 
 
 @asynccontextmanager
