@@ -1,1 +1,1 @@
-"""Live prices: the bus of new prices in a process, the fan-out to subscribers, and the queue of one subscriber."""
+"""Topics inside a process: the bus of new values, the fan-out to subscribers, and the queue of one subscriber."""

@@ -1,1 +1,1 @@
-"""Signals and paper positions. No order is ever sent anywhere."""
+"""Signals of the paper strategy, and its positions. The service sends no order to an exchange."""

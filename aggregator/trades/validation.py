@@ -27,7 +27,7 @@ _plain = Context(
 
 
 class InvalidTrade(ValueError):
-    """A record that is no trade. `code` is one of `ports.REJECTION_CODES`; the message is the reason in words."""
+    """A record that is no trade. `code` is one of `rejection.REJECTION_CODES`; the message is the reason in words."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
