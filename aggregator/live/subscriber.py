@@ -69,9 +69,11 @@ class Event(msgspec.Struct, gc=False, eq=False):
         """The event as a Server-Sent Event."""
         sse = self._sse
         if sse is None:
-            body = self.body if self.json is None else self.json
+            body = self.json
+            if body is None:
+                body = self.json = encode(self.value)
             head = f"id: {self.epoch}-{self.number}\nevent: {self.source.event}\ndata: "
-            sse = self._sse = b"%b%b\n\n" % (head.encode(), body)
+            sse = self._sse = head.encode() + body + b"\n\n"
         return sse
 
     @property

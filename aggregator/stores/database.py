@@ -23,7 +23,7 @@ Connection = sqlite3.Connection
 _TABLE = re.compile(r"CREATE TABLE (\w+)")
 _BUSY_SECONDS = 0.5  # to wait for a lock that another process holds
 _PREPARED_BUSY_SECONDS = 2.0  # for a prepared write, whose preparation a failure would waste
-_LOOK_SECONDS = 0.002
+_LOOK_SECONDS = 0.002  # between two attempts to get it
 _RETRY_SECONDS = 0.01
 _JOURNAL_BYTES = 16 << 20  # a larger WAL is truncated to this
 
@@ -39,7 +39,7 @@ class Database:
         self._schema = schema
         self._version = version
         self._upgrades = upgrades or {}
-        self._writer = _Worker(path, "sqlite-write")
+        self._writer = _Worker(path, "sqlite-write", 0.0)  # `_patiently` waits instead
         self._reader = _Worker(path, "sqlite-read")
         self._checkpointer = _Worker(path, "sqlite-checkpoint")
 
@@ -49,7 +49,7 @@ class Database:
         Raises StoreRefused when the file cannot be used, StoreUnavailable while another process has locked it.
         """
         try:
-            found, tables = await self._writer.run(self._prepare)
+            found, tables = await self._writer.run(lambda connection: _patiently(self._prepare, connection))
         except StoreUnavailable as error:
             kind = StoreUnavailable if _is_busy(error.__cause__) else StoreRefused
             raise kind(f"cannot use {self.path}: {error}") from error
@@ -83,11 +83,12 @@ class Database:
     async def write_prepared(self, prepare: Callable[[Connection], P], work: Callable[[Connection, P], T]) -> T:
         """As `write`, with what `prepare` returns.
 
-        It runs in the same thread before the transaction, so no other process waits for it.
+        It runs in the same thread before the transaction, so no other process waits for it. It must only read, and
+        runs again where another process has locked the file.
         """
 
         def run(connection: Connection) -> T:
-            prepared = prepare(connection)
+            prepared = _patiently(prepare, connection)
             return _transaction(connection, lambda connection: work(connection, prepared), _PREPARED_BUSY_SECONDS)
 
         return await self._writer.run(run)
@@ -117,10 +118,14 @@ class Database:
 
 
 class _Worker:
-    """A thread with a connection, opened on first use: SQLite blocks, and a connection belongs to one thread."""
+    """A thread with a connection, opened on first use: SQLite blocks, and a connection belongs to one thread.
 
-    def __init__(self, path: Path, name: str) -> None:
+    A statement waits at most `busy_seconds` for a lock that another process holds.
+    """
+
+    def __init__(self, path: Path, name: str, busy_seconds: float = _BUSY_SECONDS) -> None:
         self._path = path
+        self._busy_seconds = busy_seconds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._connection: Connection | None = None
 
@@ -138,7 +143,7 @@ class _Worker:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = _connect(self._path)
+            self._connection = _connect(self._path, self._busy_seconds)
         return self._connection
 
     def _disconnect(self) -> None:
@@ -147,8 +152,8 @@ class _Worker:
             self._connection = None
 
 
-def _connect(path: Path) -> Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+def _connect(path: Path, busy_seconds: float) -> Connection:
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
     try:
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -214,35 +219,38 @@ def _run(connection: Connection, statements: str, version: int) -> None:
     connection.execute(f"PRAGMA user_version = {version}")
 
 
-def _begin(connection: Connection, seconds: float) -> None:
-    """Begin to write. Waits for other writers as SQLite does, but looks every 2 ms.
+def _patiently(work: Callable[[Connection], T], connection: Connection, seconds: float = _BUSY_SECONDS) -> T:
+    """Run `work`, again and again while another process holds a lock that it needs, at most so long.
 
-    SQLite looks after longer and longer pauses, up to 100 ms: of three processes that write all the time, one or
-    another got no turn within half a second.
+    It looks every 2 ms. SQLite looks after longer and longer pauses, up to 100 ms: of three processes that write all
+    the time, one or another got no turn within half a second.
     """
     deadline = time.monotonic() + seconds
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            return work(connection)
         except sqlite3.OperationalError as error:
             if not _is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(_LOOK_SECONDS)
-        else:
-            return
+
+
+def _begin(connection: Connection) -> None:
+    """Begin to write. No later statement of the transaction has to wait for another process."""
+    connection.execute("BEGIN IMMEDIATE")
 
 
 def _transaction(connection: Connection, work: Callable[[Connection], T], seconds: float = _BUSY_SECONDS) -> T:
-    """Run `work` as a transaction, which waits at most so long for the lock of another process."""
-    connection.execute("PRAGMA busy_timeout = 0")
+    """Run `work` as a transaction, which waits at most so long for the lock of another process.
+
+    It has as few statements as possible: in each, the thread gives the interpreter's lock away several times, and then
+    waits for it while the event loop is busy.
+    """
+    _patiently(_begin, connection, seconds)
     try:
-        _begin(connection, seconds)
-        try:
-            result = work(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.rollback()
-            raise
-        return result
-    finally:  # no sooner: each statement within the transaction may wait for the interpreter's lock
-        connection.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+    return result

@@ -74,13 +74,14 @@ class AssetStates(msgspec.Struct, frozen=True):
             one: Features | None = None  # at the last trade
             end = self.closes.end_of(asset)
             for trade in trades:
-                if quote is None or _is_newer(trade, quote):
+                timestamp = trade.timestamp
+                if quote is None or timestamp > quote.timestamp or _is_newer(trade, quote):
                     quote = self.quotes[asset] = trade
                 if trade.late:
                     late += 1
                     continue
-                if trade.timestamp >= end:
-                    end = self.closes.roll(trade.timestamp, operator)
+                if timestamp >= end:
+                    end = self.closes.roll(timestamp, operator)
                 if operator is None:
                     operator = self.operator(asset)
                 if operator.update(trade):

@@ -170,8 +170,7 @@ class AssetFeatures:
         """Return the features at the newest trade; `now` is our time. Raises IndexError before the first trade."""
         window, parts = self._window, self._prices.parts
         end = window.times[-1]
-        price, before, (frequency, minute_volume, minute_product), five_minutes = window.sums()
-        count, price_sum, volume, product = five_minutes
+        price, before, frequency, minute_volume, minute_product, count, price_sum, volume, product = window.sums()
         vwap_1min = minute_product / (minute_volume * parts) if minute_volume else None
         vwap_5min = product / (volume * parts) if volume else None
         zscore = self._zscore.value() if self._has_volume else None

@@ -12,15 +12,16 @@ import msgspec
 from aggregator.models import Trade
 from aggregator.trades.entries import ROW, Entries, EntriesState
 
-_SLACK = 256  # entries that no span needs before they are deleted
-_PERIOD, _PART = 64, 16  # trades between two deletions: at least 64, and a 16th of the window, which each looks at
+_PERIOD = 64  # recent trades that nothing needs before they are deleted; one is as large as twelve entries
+_SLACK, _PART = 64, 32  # entries that no span needs are deleted once they are more than 64, and more than a 32nd of all
 
 
-ShortSums = tuple[int, int, int]
-"""Number of trades, and sums of volume and of price x volume."""
+Sums = tuple[int, int | None, int, int, int, int, int, int, int]
+"""The newest price, and the newest one before the short span if there is one.
 
-LongSums = tuple[int, int, int, int]
-"""Number of trades, and sums of price, of volume and of price x volume."""
+Then of the short span: the number of trades, and sums of volume and of price x volume; and of the long one: the number,
+and sums of price, of volume and of price x volume. In one tuple: they are made for each trade.
+"""
 
 
 class WindowState(msgspec.Struct, frozen=True):
@@ -35,7 +36,7 @@ class WindowState(msgspec.Struct, frozen=True):
 class TradeWindow(Entries):
     """The trades of one asset in the order of their keys, as long as a span of `short` or `long` seconds needs them.
 
-    `most` bounds the entries, up to a 16th more. `late` is in seconds and less than `short`: a trade that is further
+    `most` bounds the entries, up to 64 more. `late` is in seconds and less than `short`: a trade that is further
     behind the newest is never added.
     """
 
@@ -70,12 +71,10 @@ class TradeWindow(Entries):
         with_volume = (True for trade in islice(reversed(self._recent), newer) if trade.volume is not None)
         return sum(islice(with_volume, most))
 
-    def sums(self) -> tuple[int, int | None, ShortSums, LongSums]:
-        """Return the newest price, the newest price before the short span if there is one, and the sums of the spans.
-
-        Raises IndexError before the first trade.
-        """
-        self.settle()
+    def sums(self) -> Sums:
+        """Return the sums at the newest trade. Raises IndexError before the first one."""
+        if self._loose:
+            self.settle()
         times, totals, short, long = self.times, self._totals, self._short_first, self._long_first
         newest = times[-1]
         until = newest - self._short
@@ -85,7 +84,7 @@ class TradeWindow(Entries):
         while times[long] <= until:
             long += 1
         self._short_first, self._long_first = short, long
-        price, volume, product = self._price_total, self._volume_total, self._product_total
+        volume, product = self._volume_total, self._product_total
         row, long_row = ROW * short - ROW, ROW * long - ROW  # of the entries before the spans
         number, before = len(times), None
         short_count, long_count = number - short, number - long
@@ -93,11 +92,18 @@ class TradeWindow(Entries):
             short_count, long_count = self.count_since(short), self.count_since(long)
         if short > 1:
             before = self.last_price(short - 1) if self._counts else totals[row] - totals[row - ROW]
-        short_sums = short_count, volume - totals[row + 1], product - totals[row + 2]
-        long_sums = (
-            long_count, price - totals[long_row], volume - totals[long_row + 1], product - totals[long_row + 2],
-        )  # fmt: skip
-        return price - totals[-2 * ROW], before, short_sums, long_sums
+        price = self._price_total
+        return (
+            price - totals[-2 * ROW],
+            before,
+            short_count,
+            volume - totals[row + 1],
+            product - totals[row + 2],
+            long_count,
+            price - totals[long_row],
+            volume - totals[long_row + 1],
+            product - totals[long_row + 2],
+        )
 
     def has(self, trade: Trade) -> bool:
         """Whether the window has a trade that is not late."""
@@ -137,11 +143,11 @@ class TradeWindow(Entries):
         old = len(times) - len(recent)
         in_time = bisect_left(times, times[-1] - self._late, old) - old
         del recent[: max(in_time, len(recent) - self._most // 4)]
-        self._full_at = len(recent) + max(_PERIOD, len(times) // _PART)
+        self._full_at = len(recent) + _PERIOD
         self.sums()  # it finds the beginnings of the spans
         short, long = self._short_first, self._long_first
         gone = min(short - 2, long - 1)  # the price before the short span needs two entries
-        if gone > _SLACK or (gone > 0 and len(times) > self._most):
+        if gone > max(_SLACK, len(times) // _PART) or (gone > 0 and len(times) > self._most):
             self.delete(gone)
             self._short_first, self._long_first = short - gone, long - gone
         if len(times) > self._most:

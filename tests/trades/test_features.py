@@ -228,6 +228,18 @@ def test_a_bounded_window_takes_trades_out_of_order(seed: int) -> None:
     assert_same(found, naive(trades))
 
 
+def test_a_full_window_holds_little_more_than_its_trades() -> None:
+    """Memory stops to grow once windows are full: at 15 trades/s, 300 s are 4,500 entries, and 5 s are 75 trades."""
+    operator, one, sizes = AssetFeatures("btcusdt", MANY, LATENESS), trade(0), list[int]()
+    for number in range(6000):
+        operator.update(msgspec.structs.replace(one, timestamp=round(START + number / 15, 6), id=str(number)))
+        sizes.append(operator.size)
+        if number % 63 == 0:
+            assert len(operator.snapshot().window.recent) <= 76 + 64
+    assert max(sizes) <= 1.05 * 4500
+    assert operator.values(0.0).trade_frequency == 900
+
+
 def test_the_totals_of_a_window_begin_anew() -> None:
     """Sums over the windows are right where those over all trades that ever came need more than 64 bits."""
     trades = [trade(index, "54321.123456", f"{index % 9 + 1}.12345678", index) for index in range(2000)]

@@ -7,6 +7,7 @@ twice: a read merges them. No block crosses an hour, so a read knows which block
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -27,11 +28,13 @@ CREATE INDEX blocks_by_last ON blocks (asset, last, first)
 """`first` and `last` are the times of the first and the last trade, in microseconds. `body` is a JSON array."""
 
 _MOST = 500  # trades of a block, of which a read may need one
-_CHUNKS = (50, 5, 1)  # rows of an insert: few calls, for each of which the thread waits for the interpreter's lock
-_INSERTS = {
-    rows: f"INSERT INTO blocks (asset, first, last, body) VALUES {','.join(['(?,?,?,?)'] * rows)}"  # noqa: S608  # of constants
-    for rows in _CHUNKS
-}
+_MOST_ROWS = 64  # of an insert
+_INSERTS = [
+    f"INSERT INTO blocks (asset, first, last, body) VALUES {','.join(['(?,?,?,?)'] * rows)}"  # noqa: S608  # of constants
+    for rows in range(_MOST_ROWS + 1)
+]
+"""By number of rows. One statement for all of them: the thread waits in each for the interpreter's lock."""
+
 _OLDEST_FIRST = """
 SELECT first, body FROM blocks INDEXED BY blocks_by_first
 WHERE asset = ? AND first BETWEEN ? AND ? AND last >= ? ORDER BY first
@@ -88,11 +91,9 @@ def block_rows(lists: Iterable[Sequence[Trade]]) -> list[BlockRow]:
 
 def insert_blocks(connection: Connection, rows: Sequence[BlockRow]) -> None:
     """Add rows."""
-    place = 0
-    for size in _CHUNKS:
-        while len(rows) - place >= size:
-            connection.execute(_INSERTS[size], [value for row in rows[place : place + size] for value in row])
-            place += size
+    for first in range(0, len(rows), _MOST_ROWS):
+        some = rows[first : first + _MOST_ROWS]
+        connection.execute(_INSERTS[len(some)], list(chain.from_iterable(some)))
 
 
 def read_page(

@@ -42,12 +42,17 @@ class Journal:
         self._path = path
         self._writer = randbits(62)
         self.last = 0  # the last row that is known here
+        self._is_shared = False  # whether another process has written since the start
 
     def append(self, connection: Connection, body: bytes) -> int:
         """Append a row of encoded trades; return its id."""
         row = connection.execute("INSERT INTO journal (writer, body) VALUES (?, ?)", (self._writer, body))
         assert row.lastrowid is not None  # noqa: S101  # an insert sets it
         return row.lastrowid
+
+    def early_news(self, connection: Connection) -> News:
+        """As `news`, outside of a transaction. No look at the file before another process has written to it."""
+        return self.news(connection) if self._is_shared else News((), is_gap=False, last=self.last)
 
     def news(self, connection: Connection, known: News | None = None) -> News:
         """Return what others have written since; `known` is returned if nothing came after it.
@@ -59,6 +64,7 @@ class Journal:
         last = row[0] if row else 0
         if last == before:
             return known or News((), is_gap=False, last=last)
+        self._is_shared = self._is_shared or known is not None
         found = connection.execute(
             "SELECT id, writer, body FROM journal WHERE id > ? ORDER BY id", (before,)
         ).fetchall()

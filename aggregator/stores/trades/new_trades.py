@@ -25,6 +25,8 @@ def new_trades(
 
 def without_foreign(trades: Sequence[Trade], rows: Sequence[ForeignRow]) -> Sequence[Trade]:
     """Return the trades that rows of other processes do not have; the same object if that is all of them."""
+    if not rows:
+        return trades
     assets = {trade.asset for trade in trades}
     others = {
         (trade.asset, *trade_key(trade)) for row in rows if not assets.isdisjoint(row.newest) for trade in row.trades

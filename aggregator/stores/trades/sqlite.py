@@ -235,7 +235,7 @@ class SqliteTrades:
 
         Other processes wait for the transaction, so it only examines the rows that they have written since.
         """
-        news = self._journal.news(connection)
+        news = self._journal.early_news(connection)
         newest, new = new_trades(connection, candidates, news)
         rows = [] if move.is_adopted else blocks.block_rows(move.lists)
         return _Prepared(news, newest, new, encode(new), rows)

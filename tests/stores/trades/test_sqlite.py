@@ -197,6 +197,38 @@ async def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
         assert await all_of(store) == [trade(0), trade(1)]
 
 
+async def test_a_write_waits_until_another_process_has_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write succeeds once the lock of the other process is gone, which is looked for in short pauses."""
+    path = tmp_path / "trades.db"
+    async with opened(path) as store:
+        with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            pauses: list[float] = []
+
+            def pause(seconds: float) -> None:
+                pauses.append(seconds)
+                if len(pauses) == 3:
+                    other.execute("ROLLBACK")
+
+            monkeypatch.setattr("aggregator.stores.database.time.sleep", pause)
+            assert await store.add([trade(0)]) == [trade(0)]
+        assert pauses == [0.002] * 3
+
+
+async def test_a_write_has_five_statements(tmp_path: Path, small_generations: int) -> None:
+    """With a move of several assets: a thread that waits for a busy event loop in each should not have more."""
+    async with opened(tmp_path / "trades.db") as store:
+        number = 3 * small_generations
+        await store.add(of_many_assets(0, number))
+        seen: list[str] = []
+        await store._file._writer.run(lambda connection: connection.set_trace_callback(seen.append))
+        await store.add(of_many_assets(number, number + 20))
+        await store._file._writer.run(lambda connection: connection.set_trace_callback(None))
+    assert [one.split()[0] for one in seen if "journal WHERE id" not in one] == [
+        "BEGIN", "SELECT", "INSERT", "INSERT", "COMMIT",
+    ]  # fmt: skip
+
+
 async def test_a_start_does_not_wait_for_a_writer(tmp_path: Path) -> None:
     """While another process writes, a file that has its tables is opened and read."""
     path = tmp_path / "trades.db"
