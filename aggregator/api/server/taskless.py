@@ -29,19 +29,19 @@ class Taskless(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # the same type in Starlette's words
         """Start to serve a request. There are four cases.
 
-        1. Its head has just been parsed, and `respond` knows the response. Only the first request of a packet is served
-           so: a client that sends thousands at once would hold the event loop.
-        2. Not for the handler: a task runs the application.
-        3. For the handler, and its head has just been parsed: it is held until its body has ended.
-        4. For the handler, after another request of the same connection: its body may have ended already.
+        1. For the handler, and its head has just been parsed: it is held until its body has ended.
+        2. For the handler, after another request of the same connection: its body may have ended already.
+        3. Its head has just been parsed, and `respond` serves it. Only the first request of a packet is served so: a
+           client that sends thousands at once would hold the event loop.
+        4. A task runs the application.
         """
-        if self._is_first_in_packet and cycle.more_body:
-            self._is_first_in_packet = False
-            if self._is_answered_at_once(cycle):
-                return
         handler, take = self.server_state.handler, None
         if handler is not None and cycle.scope["path"] == handler.path:
             take = handler.taker(cycle.scope)
+        elif self._is_first_in_packet and cycle.more_body:
+            self._is_first_in_packet = False
+            if self._is_answered_at_once(cycle):
+                return
         if take is None:
             self._start_task(cycle, app)
         elif cycle.more_body:
