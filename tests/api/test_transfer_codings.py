@@ -33,3 +33,9 @@ async def test_chunked(coding: str, tmp_path: Path) -> None:
     """The parser decodes it, in any case and with white space behind it."""
     async with ingesting(tmp_path) as api:
         assert (await api.post(line(1), transfer_encoding=coding)).status == 200
+
+
+@pytest.mark.parametrize("length", ["5", "5 ", "5\t"])
+async def test_white_space_behind_a_length(length: str) -> None:
+    """It is no part of the value; the parser keeps it."""
+    assert (await PriceApi([price()]).get("/prices/btcusdt", content_length=length)).status == 200

@@ -159,9 +159,8 @@ class PendingTrades:
         self._foreign: list[_Foreign] = []  # oldest first
         self.last_foreign = 0  # the last row of another process
         self._newest: dict[str, float] = {}  # neither memory nor a block has a newer trade of the asset
-        self._moved: dict[
-            str, float
-        ] = {}  # of the same assets: no block has a newer one; that of another process counts
+        # Of the same assets: no block has a newer trade. What waits of other processes counts as if it were in blocks.
+        self._moved: dict[str, float] = {}
 
     def candidates(self, trades: Sequence[Trade]) -> Candidates:
         """Return the trades that do not wait here; of those with the same key the first."""
