@@ -22,6 +22,7 @@ from aggregator.observability.metrics import Metrics
 _MOST_BODY = 64 * 1024  # bytes; most routes read no body, but some clients send a small one
 _MOST_URL = 48 * 1024  # bytes; enough for 1000 of the longest symbols
 _MOST_LOGGED = 200  # bytes of a path
+_CLOSE = {"Connection": "close"}  # of an answer before the end of the body
 
 
 class Application:
@@ -68,7 +69,10 @@ async def _crash(request: Request, _: Exception) -> Response:
 
 
 class Bounded:
-    """Refuses bodies (413) and URLs (414) that are too large before they are read, and WebSockets at other paths."""
+    """Refuses bodies (413) and URLs (414) that are too large, and unknown transfer codings, before a body is read.
+
+    It also refuses WebSockets at other paths.
+    """
 
     def __init__(self, app: ASGIApp, table: RouteTable) -> None:
         self._app = app
@@ -78,22 +82,32 @@ class Bounded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         with_body = scope["path"] in self._with_body
-        refusal = _too_large(scope, with_body=with_body) if scope["type"] == "http" else self._misplaced(scope)
+        refusal = _refused_head(scope, with_body=with_body) if scope["type"] == "http" else self._misplaced(scope)
         await (refusal or self._app)(scope, receive, send)
 
     def _misplaced(self, scope: Scope) -> Response | None:
         return None if scope["path"] in self._streams else refused(404, "There are WebSockets at /ws only")
 
 
-def _too_large(scope: Scope, *, with_body: bool) -> Response | None:
-    """Return the refusal of a request that is too large; a route that takes a body bounds it itself."""
+def _refused_head(scope: Scope, *, with_body: bool) -> Response | None:
+    """Return the refusal of a request that is too large, or whose body has a coding that nothing here decodes.
+
+    A route that takes a body bounds it itself.
+    """
     if len(scope["raw_path"]) + len(scope["query_string"]) > _MOST_URL:
         return refused(414, f"The address is longer than {_MOST_URL} bytes")
+    length, codings = b"0", []
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            length = value.strip()  # the parser keeps white space behind a value
+        elif name == b"transfer-encoding":
+            codings.append(value.strip().lower())
+    if codings not in ([], [b"chunked"]):  # the parser takes any coding before `chunked`, and decodes the chunks only
+        return refused(400, "The only transfer coding is chunked", _CLOSE)
     if with_body:
         return None
-    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if not length.isdigit() or len(length) > len(str(_MOST_BODY)) or int(length) > _MOST_BODY:
-        return refused(413, f"The body is larger than {_MOST_BODY} bytes", {"Connection": "close"})
+        return refused(413, f"The body is larger than {_MOST_BODY} bytes", _CLOSE)
     return None
 
 

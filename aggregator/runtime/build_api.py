@@ -132,6 +132,9 @@ async def build_api(
         parse_seconds = metrics.trades.stage_seconds.labels("parse").inc
         process.handler = IngestFastPath(Parser(catalog.find), sinks.log, buffered, now, policy, parse_seconds)
     fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy, hot)
+    needs_address = policy.keys.reads_need_one and settings.trusted_proxies  # which only a middleware reads
+    if process.tracer is UNTRACED and not needs_address:
+        process.respond = fast_path.respond
     return traced(fast_path, process.tracer, app.label_of)
 
 

@@ -142,6 +142,7 @@ async def serve_on(
             settings.trusted_proxies,
             direct_write=direct_write,
             handler=process.handler,
+            respond=process.respond,
         )
         await _serve_until(stop, server, listener, process.beside_server)
     log.info("stopped")

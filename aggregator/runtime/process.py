@@ -30,7 +30,7 @@ from aggregator.strategy.signals import SIGNALS
 from aggregator.trades.topics import FEATURES, TRADES
 
 if TYPE_CHECKING:
-    from aggregator.api.server.direct_write import Handler
+    from aggregator.api.server.direct_write import Handler, Respond
     from aggregator.outlets.outbox import OutletOutbox
     from aggregator.runtime.archiving import Archiving
 
@@ -101,6 +101,8 @@ class Process:
 
         self.handler: Handler | None = None
         """Serves single trades without a task."""
+        self.respond: Respond | None = None
+        """Serves hot reads without a task."""
 
         self.longest_refresh = settings.exchange_timeout + _REFRESH_OVERHEAD
         """Seconds."""

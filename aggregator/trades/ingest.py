@@ -166,6 +166,11 @@ class Parser:
             raise InvalidTrade("malformed", f"the record is no JSON object: {error}"[:200]) from error
         return self._trade(record, now)
 
+    def single(self, raw: bytes, now: float) -> Trade:
+        """As `one`, in less time for a trade in the usual form."""
+        trades = self._usual_trades(raw, now)
+        return trades[0] if trades is not None and len(trades) == 1 else self.one(raw, now)
+
     def _rejection(self, index: int, error: InvalidTrade, raw: bytes, now: float) -> Rejection:
         """Return the rejection of a record."""
         return Rejection(index, error.code, str(error), raw[:MOST_RAW], self._source, now)

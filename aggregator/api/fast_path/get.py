@@ -4,24 +4,28 @@ Nearly all requests are of this kind, or of /quotes, /aggregations and /features
 knows. Response and metrics are the same as those of the routes in `prices`, `trades` and `trades.features`, with two
 exceptions: the response has no X-Request-ID, and the request is not counted as in flight. Every other request goes to
 the Starlette application. With the setting `fast_path=false`, the application serves all requests.
+
+The server calls `respond` as soon as it has the head of a request (`server/taskless.py`). What `respond` declines comes
+again as an ASGI request.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregator.api.access.policy import Policy
 from aggregator.api.fast_path.buffered_metrics import BufferedMetrics
 from aggregator.api.prices.bodies import Body, PriceBodies
-from aggregator.api.routing.replies import matches
+from aggregator.api.routing.replies import Reply, matches
 from aggregator.api.server.direct_write import DirectWrite, take_direct_write
 from aggregator.api.trades.hot_trades import HotTrades
 from aggregator.models import FUTURE_TOLERANCE, Asset
 from aggregator.ports import LocalCache
 from aggregator.prices.tiers import Catalog
 
-_PREFIX = "/prices/"
+_PRICES = "prices"
 _METHODS = ("GET", "HEAD")
 _BODY_HEADERS = (b"content-length", b"transfer-encoding")
 _CORS_HEADERS = (b"origin",)
@@ -58,46 +62,55 @@ class FastPath:
         self._excluded = frozenset((*_BODY_HEADERS, *_CORS_HEADERS) if policy.origins.allowed else _BODY_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request in a task of its own."""
         direct_write = take_direct_write(scope)
-        if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
-            await self._serve_other(scope, receive, send, direct_write)
-            return
         started = time.perf_counter()
-        asset = self._catalog.find(scope["path"][len(_PREFIX) :])
-        now = self._now()
-        body = self._body(asset, now) if asset is not None and scope["method"] in _METHODS else None
-        if_none_match = self._if_none_match(scope)
-        if asset is None or body is None or if_none_match is None or scope["query_string"]:
+        found = self._find(scope)
+        if found is None:
             await self._app(scope, receive, send)
             return
+        reply = found.reply
+        if direct_write is None or not direct_write(reply.status, reply.head, _content(scope, reply)):
+            await send(reply.start)
+            await send(reply.end)
+        self._count(found, time.perf_counter() - started)
+
+    def respond(self, scope: Mapping[str, Any], write: DirectWrite) -> bool:
+        """As `direct_write.Respond`."""
+        started = time.perf_counter()
+        found = self._find(scope)
+        if found is None or not write(found.reply.status, found.reply.head, _content(scope, found.reply)):
+            return False
+        self._count(found, time.perf_counter() - started)
+        return True
+
+    def _find(self, scope: Mapping[str, Any]) -> "_Found | None":
+        """Return the response; None if the application must serve the request."""
+        if scope["type"] != "http" or scope["query_string"] or scope["method"] not in _METHODS:
+            return None
+        first, _, symbol = scope["path"][1:].partition("/")
+        bodies = self._hot.get(first)
+        if bodies is None and first != _PRICES:
+            return None
+        asset, if_none_match = self._catalog.find(symbol), self._if_none_match(scope)
+        if asset is None or if_none_match is None:
+            return None
+        if bodies is not None:
+            reply = bodies.of(symbol)
+            return None if reply is None else _Found(reply, first)
+        now = self._now()
+        body = self._body(asset, now)
+        if body is None:
+            return None
         not_modified = bool(if_none_match) and matches(body.etag, if_none_match)
         reply = body.not_modified if not_modified else body.reply
-        content = reply.raw if scope["method"] == "GET" else b""
-        if direct_write is None or not direct_write(reply.status, reply.head, content):
-            await send(reply.start)
-            await send(reply.end)
-        age = now - body.price.timestamp
-        self._metrics.add(asset, time.perf_counter() - started, age, not_modified=not_modified)
+        return _Found(reply, _PRICES, asset, now - body.price.timestamp, not_modified)
 
-    async def _serve_other(self, scope: Scope, receive: Receive, send: Send, direct_write: DirectWrite | None) -> None:
-        """Serve one request that is not for a price: one of the trade stream's, or the application's."""
-        first, _, symbol = scope["path"][1:].partition("/") if scope["type"] == "http" else ("", "", "")
-        bodies = self._hot.get(first)
-        if bodies is None:
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        is_plain = scope["method"] in _METHODS and not scope["query_string"]
-        reply = bodies.of(symbol) if is_plain and self._catalog.find(symbol) is not None else None
-        if reply is None or self._if_none_match(scope) is None:
-            await self._app(scope, receive, send)
-            return
-        content = reply.raw if scope["method"] == "GET" else b""
-        if direct_write is None or not direct_write(reply.status, reply.head, content):
-            await send(reply.start)
-            await send(reply.end)
-        self._metrics.add_other(f"/{first}", time.perf_counter() - started)
+    def _count(self, found: "_Found", seconds: float) -> None:
+        if found.asset is None:
+            self._metrics.add_other(f"/{found.route}", seconds)
+        else:
+            self._metrics.add(found.asset, seconds, found.age, not_modified=found.not_modified)
 
     def _body(self, asset: Asset, now: float) -> Body | None:
         """Return the rendered price; None if the local cache has none, or one too old or too far in the future."""
@@ -108,7 +121,7 @@ class FastPath:
             return None
         return self._bodies.of(asset, price)
 
-    def _if_none_match(self, scope: Scope) -> bytes | None:
+    def _if_none_match(self, scope: Mapping[str, Any]) -> bytes | None:
         """Return the If-None-Match header, empty if there is none; None if the application must serve the request.
 
         That is the case if the request has a body (the application bounds its size), two Host headers, or a host, key
@@ -131,6 +144,20 @@ class FastPath:
         return found
 
 
-def _client_address(scope: Scope) -> str:
+class _Found(NamedTuple):
+    """A response, and what metrics count of it: the first segment of the path; of a price, asset and age as well."""
+
+    reply: Reply
+    route: str
+    asset: Asset | None = None
+    age: float = 0.0
+    not_modified: bool = False
+
+
+def _content(scope: Mapping[str, Any], reply: Reply) -> bytes:
+    return reply.raw if scope["method"] == "GET" else b""
+
+
+def _client_address(scope: Mapping[str, Any]) -> str:
     client = scope.get("client")
     return str(client[0]) if client else ""

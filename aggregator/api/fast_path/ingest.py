@@ -85,7 +85,7 @@ class IngestFastPath:
         """Take a JSON object, as `Take`."""
         started = time.perf_counter()
         try:
-            trade = self._parser.one(body, self._now())
+            trade = self._parser.single(body, self._now())
         except InvalidTrade:
             return False
         return self._append([trade], answer, started)

@@ -6,7 +6,7 @@ its headers hold nothing that a client has sent, and they are rendered once for 
 The server puts a `DirectWrite` into the scope of each request (`offer_direct_write`); the fast path takes it out
 (`take_direct_write`). These two functions are all that the application knows of uvicorn's internals.
 
-A `Handler` serves the requests of one path without a task: see `taskless.py`.
+`Respond` and a `Handler` serve requests without a task: see `taskless.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,10 @@ from aggregator.api.routing.replies import Header, Reply
 
 # Takes status, rendered headers (with the blank line that ends them) and body. Returns False if nothing was written.
 DirectWrite = Callable[[int, bytes, bytes], bool]
+
+# Serves a request by its head, at once, with this DirectWrite. Returns False, with nothing written, if the application
+# must serve the request: for one with a body too.
+Respond = Callable[[Mapping[str, Any], DirectWrite], bool]
 
 # Takes the response of a request; None if the application must serve the request. To be called once, from the loop.
 Answer = Callable[[Reply | None], None]

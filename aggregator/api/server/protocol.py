@@ -78,12 +78,24 @@ class Protocol(ReadProgress, Taskless):
             self._receive_in_chunks(data)
             return
         before = self.cycle
+        self._is_first_in_packet = True
         _parse(self, data)
         if self._held is not None:
             self._begin_held()
         cycle = self.cycle
         if cycle is before or cycle.more_body or cycle.scope is not self.scope:
             self._check_unfinished(len(data) if cycle is before else 0)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn returns nothing, asyncio takes a bool
+        """Return whether to keep the connection of a client that has ended its side, as `nc -N` does.
+
+        It is kept for responses to whole requests, and closed after the last one. A stream ends: a client that has left
+        looks the same, and would be noticed only when a write fails.
+        """
+        if not self._is_answering or self.cycle.more_body or self._is_in_head or self._stream is not None:
+            return False
+        self.cycle.keep_alive = False
+        return True
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over to the WebSocket protocol, or refuse a head larger than `websockets` accepts.

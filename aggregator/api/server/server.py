@@ -10,7 +10,7 @@ from typing import cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from aggregator.api.server.direct_write import Handler
+from aggregator.api.server.direct_write import Handler, Respond
 from aggregator.api.server.protocol import Protocol
 from aggregator.api.server.slow_readers import Limits, State
 from aggregator.api.server.websocket_protocol import LARGEST_MESSAGE, PING_SECONDS, WebSocketProtocol
@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
     Uvicorn's would raise SIGTERM again and end the process before the stores close. After the stop begins, requests in
     flight have `patience` seconds. For a connection from one of the `proxies`, the client's address is taken from
     X-Forwarded-For. With `direct_write`, the application may write whole responses past uvicorn (`direct_write.py`).
-    The `handler` serves requests of one path without a task (`taskless.py`).
+    `respond` and `handler` serve requests without a task (`taskless.py`): by their head alone, and those of one path.
     """
 
     server_state: State
@@ -72,6 +72,7 @@ class Server(uvicorn.Server):
         *,
         direct_write: bool = True,
         handler: Handler | None = None,
+        respond: Respond | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -92,7 +93,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=round(patience),
             )
         )
-        self.server_state = State(limits, metrics, direct_write=direct_write, handler=handler)
+        self.server_state = State(limits, metrics, direct_write=direct_write, handler=handler, respond=respond)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

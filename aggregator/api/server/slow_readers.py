@@ -6,7 +6,7 @@ import socket
 import msgspec
 from uvicorn.server import ServerState
 
-from aggregator.api.server.direct_write import DefaultHeaders, Handler
+from aggregator.api.server.direct_write import DefaultHeaders, Handler, Respond
 from aggregator.observability.metrics import Metrics
 
 _PROGRESS = 64 * 1024  # bytes; a client that reads so many is not slow
@@ -28,13 +28,20 @@ class State(ServerState):
     """State that all connections of a server share. `default_header_lines` is None if there are no direct writes."""
 
     def __init__(
-        self, limits: Limits, metrics: Metrics, *, direct_write: bool = True, handler: Handler | None = None
+        self,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        direct_write: bool = True,
+        handler: Handler | None = None,
+        respond: Respond | None = None,
     ) -> None:
         super().__init__()
         self.limits = limits
         self.connections_cut = metrics.connections_cut
         self.default_header_lines = DefaultHeaders() if direct_write else None
         self.handler = handler
+        self.respond = respond if direct_write else None
 
 
 class ReadProgress:

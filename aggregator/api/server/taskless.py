@@ -1,6 +1,8 @@
-"""Requests that a `Handler` serves without a task: it takes the request, and the response is written by a callback.
+"""Requests that are served without a task.
 
-A task and the coroutines in it cost about as much as all else that the server does for a small request.
+`Respond` writes the response as soon as the head of a request has been parsed. A `Handler` takes the whole request, and
+the response is written by a callback. A task and the coroutines in it cost about as much as all else that the server
+does for a small request.
 """
 
 from functools import partial
@@ -18,27 +20,48 @@ _start_asgi_task = HttpToolsProtocol._start_asgi_task  # noqa: SLF001  # the onl
 
 
 class Taskless(HttpToolsProtocol):
-    """Mixin of the HTTP protocol: gives whole requests for the handler's path to the handler."""
+    """Mixin of the HTTP protocol: gives heads to `respond`, and requests for the handler's path to the handler."""
 
     server_state: State
+    _is_first_in_packet = False
     _held: tuple[RequestResponseCycle, ASGIApp, Take] | None = None  # a request whose body has not ended
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # the same type in Starlette's words
-        """Start to serve a request. There are three cases.
+        """Start to serve a request. There are four cases.
 
-        1. Not for the handler: a task runs the application.
-        2. For the handler, and its head has just been parsed: it is held until its body has ended.
-        3. For the handler, after another request of the same connection: its body may have ended already.
+        1. For the handler, and its head has just been parsed: it is held until its body has ended.
+        2. For the handler, after another request of the same connection: its body may have ended already.
+        3. Its head has just been parsed, and `respond` serves it. Only the first request of a packet is served so: a
+           client that sends thousands at once would hold the event loop.
+        4. A task runs the application.
         """
         handler, take = self.server_state.handler, None
         if handler is not None and cycle.scope["path"] == handler.path:
             take = handler.taker(cycle.scope)
+        elif self._is_first_in_packet and cycle.more_body:
+            self._is_first_in_packet = False
+            if self._is_answered_at_once(cycle):
+                return
         if take is None:
             self._start_task(cycle, app)
         elif cycle.more_body:
             self._held = (cycle, app, take)
         else:
             self._begin(cycle, app, take)
+
+    def _is_answered_at_once(self, cycle: RequestResponseCycle) -> bool:
+        """Let `respond` serve the request; whether it has."""
+        respond, default_headers = self.server_state.respond, self.server_state.default_header_lines
+        if respond is None or default_headers is None:
+            return False
+        try:
+            is_answered = respond(cycle.scope, partial(write_response, cycle, default_headers))
+        except Exception:  # noqa: BLE001  # the task meets it again, and uvicorn reports it; the parser would answer 400
+            return False
+        if is_answered:
+            cycle.more_body = False  # there is no body
+            cycle.on_response = _nothing  # it refers to the connection, which refers to the request
+        return is_answered
 
     def _begin_held(self) -> None:
         """Serve the request that is held, if its body has ended."""

@@ -7,7 +7,7 @@ needed any more. Trades that other processes have put into the journal are kept 
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -159,10 +159,13 @@ class PendingTrades:
         self._foreign: list[_Foreign] = []  # oldest first
         self.last_foreign = 0  # the last row of another process
         self._newest: dict[str, float] = {}  # neither memory nor a block has a newer trade of the asset
+        # Of the same assets: no block has a newer trade. What waits of other processes counts as if it were in blocks.
+        self._moved: dict[str, float] = {}
 
     def candidates(self, trades: Sequence[Trade]) -> Candidates:
         """Return the trades that do not wait here; of those with the same key the first."""
-        newest, found, doubtful, unknown = self._newest, list[Trade](), list[int](), set[str]()
+        newest, moved = self._newest, self._moved
+        found, doubtful, unknown = list[Trade](), list[int](), set[str]()
         seen: set[tuple[str, _Key]] = set()
         number_seen = 0  # of `found`, whose keys are in `seen`
         for trade in trades:
@@ -177,10 +180,11 @@ class PendingTrades:
             number_seen = len(found)
             key = (timestamp, trade.venue, trade.id)
             if (asset, key) not in seen and not any(one.has(asset, key) for one in self._generations()):
-                doubtful.append(number_seen)
-                found.append(trade)
                 if known is None:
                     unknown.add(asset)
+                if known is None or timestamp <= moved[asset]:
+                    doubtful.append(number_seen)
+                found.append(trade)
         return Candidates(found, doubtful, unknown)
 
     def add(self, row: Row) -> None:
@@ -190,8 +194,9 @@ class PendingTrades:
     def learn_newest(self, stored: Mapping[str, float | None]) -> None:
         """Take the newest times in blocks of some assets, after all rows of the journal have been added."""
         for asset, newest in stored.items():
-            waiting = (one.of(asset)[-1].timestamp for one in self._generations() if one.of(asset))
-            self._newest[asset] = max(_NEVER if newest is None else newest, *waiting, _NEVER)
+            stored_last = _NEVER if newest is None else newest
+            self._moved[asset] = max(stored_last, *self._last(asset, (one.trades for one in self._foreign)), _NEVER)
+            self._newest[asset] = max(stored_last, *self._last(asset, self._generations()), _NEVER)
 
     def add_foreign(self, rows: Sequence[ForeignRow], now: float) -> None:
         """Add rows that other processes have written, unless they are here; `now` is in monotonic seconds."""
@@ -204,12 +209,14 @@ class PendingTrades:
             self._foreign[-1].trades.add_foreign(row)
             for asset, newest in row.newest.items():
                 known = self._newest.get(asset)
-                if known is not None and newest > known:
-                    self._newest[asset] = newest
+                if known is not None:  # its block may come at any time
+                    self._newest[asset] = max(known, newest)
+                    self._moved[asset] = max(self._moved[asset], newest)
 
     def forget_newest(self) -> None:
         """Forget the newest times, as other processes may have written blocks with newer trades."""
         self._newest.clear()
+        self._moved.clear()
 
     def keep_foreign(self, rows: Collection[int]) -> None:
         """Remove the trades of other processes of which the journal has no row any more; blocks have them."""
@@ -225,6 +232,10 @@ class PendingTrades:
 
     def remove(self, move: Move) -> None:
         """Remove trades that have been moved."""
+        for trades in move.lists:
+            asset, last = trades[0].asset, trades[-1].timestamp
+            if asset in self._moved:
+                self._moved[asset] = max(self._moved[asset], last)
         self._old.remove(move.lists)
 
     def between(
@@ -246,6 +257,11 @@ class PendingTrades:
 
     def _generations(self) -> Iterator[_Generation]:
         return chain((self._young, self._old), (one.trades for one in self._foreign))
+
+    @staticmethod
+    def _last(asset: str, generations: Iterable[_Generation]) -> Iterator[float]:
+        """Yield the time of the last trade of an asset in each of these generations."""
+        return (one.of(asset)[-1].timestamp for one in generations if one.of(asset))
 
     def _move(self, number: int, now: float, full: int) -> Move:
         """Return about `number` trades to move; `now` is in monotonic seconds.

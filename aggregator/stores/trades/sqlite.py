@@ -181,7 +181,8 @@ class SqliteTrades:
         if time.monotonic() - self._moved_at > _REST_SECONDS:
             await asyncio.shield(self._move_rest())
         if self._pending.last_foreign:
-            self._pending.keep_foreign(await self._file.read(journal.row_ids))
+            async with self._lock:  # else a write that has read the newest times before could miss what has moved since
+                self._pending.keep_foreign(await self._file.read(journal.row_ids))
         if self._has_written:
             self._has_written = False
             await self._file.checkpoint()

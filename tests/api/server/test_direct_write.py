@@ -5,12 +5,14 @@ import gc
 import re
 import socket
 import time
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from aggregator.api.server.direct_write import DIRECT_WRITE, take_direct_write
+from aggregator.api.fast_path import FastPath
+from aggregator.api.server.direct_write import DIRECT_WRITE, DirectWrite, take_direct_write
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
 from tests.parts.examples import price
@@ -18,22 +20,37 @@ from tests.parts.price_api import PriceApi
 from tests.parts.serving import serving, until
 from tests.parts.streams import rest
 
-Way = Literal["direct write", "two messages", "no fast path"]
-each_way = pytest.mark.parametrize("way", ["direct write", "two messages", "no fast path"])
+Way = Literal["at once", "direct write", "two messages", "no fast path"]
+each_way = pytest.mark.parametrize("way", ["at once", "direct write", "two messages", "no fast path"])
 
 LINE = b"%b /prices/btcusdt HTTP/1.1\r\nHost: x\r\n"
 LAST = b"Connection: close\r\n\r\n"
 
 
 class Served:
-    """One price, served by our server; counts direct writes and finished requests."""
+    """One price, served by our server; counts direct writes, requests served at once, and finished requests."""
 
     def __init__(self, way: Way, now: float | None = None) -> None:
         self.api = PriceApi(fast_path=way != "no fast path")
         self.api.now = time.time() if now is None else now
-        self.server = Server(self, Limits(), self.api.metrics, 2, direct_write=way == "direct write")
+        self.server = Server(
+            self,
+            Limits(),
+            self.api.metrics,
+            2,
+            direct_write=way in ("at once", "direct write"),
+            respond=self.respond if way == "at once" else None,
+        )
         self.counting = True
-        self.written = self.finished = 0
+        self.written = self.finished = self.at_once = 0
+
+    def respond(self, scope: Mapping[str, Any], write: DirectWrite) -> bool:
+        """As `Respond`."""
+        assert isinstance(self.api.app, FastPath)
+        is_answered = self.api.app.respond(scope, write)
+        self.at_once += is_answered
+        self.finished += is_answered
+        return is_answered
 
     async def add_price(self) -> None:
         """Put the price into the cache."""
@@ -59,9 +76,10 @@ class Served:
         scope["state"][DIRECT_WRITE] = counted
 
 
-async def test_a_request_leaves_nothing_to_the_collector() -> None:
+@pytest.mark.parametrize("way", ["at once", "direct write"])
+async def test_a_request_leaves_nothing_to_the_collector(way: Way) -> None:
     """No reference cycles: collecting those of thousands of requests stops the process for as long as 500 answers."""
-    served = Served("direct write")
+    served = Served(way)
     await served.add_price()
     served.counting = False
     async with serving(served.server) as port:
@@ -77,6 +95,7 @@ async def test_a_request_leaves_nothing_to_the_collector() -> None:
             gc.enable()
             writer.close()
     assert served.api.starlette_requests == 0
+    assert served.at_once == (100 if way == "at once" else 0)
 
 
 async def answers_to(raw: bytes, way: Way) -> tuple[bytes, Served]:
@@ -114,11 +133,14 @@ def headers_in_order(raw: bytes) -> bytes:
 async def test_the_same_bytes(raw: bytes, written: int) -> None:
     """Responses that leave the connection open are written directly; the last one goes through uvicorn's `send`."""
     direct, served = await answers_to(raw, "direct write")
+    at_once, served_at_once = await answers_to(raw, "at once")
     in_two, served_in_two = await answers_to(raw, "two messages")
     by_starlette, served_by_starlette = await answers_to(raw, "no fast path")
-    assert direct == in_two
+    assert at_once == direct == in_two
     assert headers_in_order(direct) == headers_in_order(by_starlette)
     assert direct.count(b"HTTP/1.1 ") == written + 1
+    assert served_at_once.at_once == min(written, 1)  # the others came in the same packet
+    assert served_at_once.written == written - served_at_once.at_once
     assert (served.written, served_in_two.written, served_by_starlette.written) == (written, 0, 0)
     assert served.api.starlette_requests == served_in_two.api.starlette_requests == 0
     assert served_by_starlette.api.starlette_requests == written + 1
@@ -150,7 +172,7 @@ async def test_a_client_that_does_not_read_gets_everything_later(way: Way) -> No
             client.sendall(LINE % b"GET" + LAST)
             answers = await rest(*await asyncio.open_connection(sock=client))
     assert answers.count(b"HTTP/1.1 200 OK\r\n") == answers.count(b'"degraded":true}') == asked + 1
-    if way == "direct write":
+    if way in ("at once", "direct write"):
         assert 0 < served.written < asked
     else:
         assert served.written == 0
@@ -169,4 +191,21 @@ async def test_a_stop_ends_the_connection(way: Way) -> None:
         answer = await rest(reader, writer)
     assert b"\r\nconnection: close\r\n" in answer
     assert answer.endswith(b'"degraded":true}')
-    assert served.written == 0
+    assert served.written == served.at_once == 0
+
+
+async def test_an_error_at_once_is_reported_by_the_task(caplog: pytest.LogCaptureFixture) -> None:
+    """500 and a line in the log, as for an error in the application; not 400, as for an error of the parser."""
+    served = Served("at once")
+    served.api.app = failing  # type: ignore[assignment]  # it fails before it could be awaited
+    served.server.server_state.respond = failing
+    async with serving(served.server) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(LINE % b"GET" + b"\r\n")
+        assert (await rest(reader, writer)).startswith(b"HTTP/1.1 500 ")
+    assert "ZeroDivisionError" in caplog.text
+
+
+def failing(*_: object) -> bool:
+    """Raise an error that nobody expects."""
+    raise ZeroDivisionError

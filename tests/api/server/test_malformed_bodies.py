@@ -64,6 +64,38 @@ async def test_a_malformed_chunk_is_refused_at_once(chunks: bytes) -> None:
     assert app.left == 1
 
 
+SMUGGLED = b"3\r\nabc\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 3",
+        b"Transfer-Encoding: gzip",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked, gzip",
+        b"Transfer-Encoding:",
+        b"Transfer-Encoding : chunked",
+        b"Transfer-Encoding: \x0bchunked",
+        b"Transfer-Encoding: chunked\x00",
+        b"X: y\nTransfer-Encoding: chunked",
+        b"X: y\r\n Transfer-Encoding: chunked",
+        b"Content-Length: 3\r\nContent-Length: 3",
+        b"Content-Length: 3, 3",
+        b"Content-Length: +3",
+        b"Content-Length: 0x3",
+        b"Content-Length:",
+    ],
+)
+async def test_a_body_whose_end_is_in_doubt(framing: bytes) -> None:
+    """400 and the end of the connection: a proxy before us may see another end, and other requests behind it."""
+    answer, app = await answer_to(b"POST /body HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n%b" % (framing, SMUGGLED))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert not app.headers
+
+
 async def test_trailers_are_no_headers() -> None:
     """A header that decides, such as Host or X-Forwarded-For, counts only in the head, which proxies look at."""
     trailers = b"Host: y\r\nX-Forwarded-For: 10.0.0.1\r\nContent-Encoding: gzip\r\n"

@@ -161,16 +161,18 @@ async def test_a_body_that_does_not_come(tmp_path: Path) -> None:
 
 
 async def test_a_client_that_leaves(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Its trade is stored all the same, and nobody gets the answer."""
+    """Its trade is stored all the same, and nobody gets the answer, with which the connection ends."""
     async with running(tmp_path / "a") as server:
         server.api.store.gate.clear()
         _, writer = await server.connect()
         writer.write(post(line(1)))
         await until(lambda: server.handler.begun == 1)
         writer.transport.abort()
-        await until(lambda: not server.server.server_state.connections)
+        (connection,) = server.server.server_state.connections
+        await until(lambda: not connection.cycle.keep_alive)  # type: ignore[union-attr]  # ours
         server.api.store.gate.set()
         await until(lambda: server.handler.answered == 1)
+        await until(lambda: not server.server.server_state.connections)
         assert await server.api.store.ids() == ["1"]
     assert not caplog.records
 
