@@ -2,8 +2,8 @@
 
     asked -> a majority has answered, with enough tickers -> all have answered, or the grace is over -> settled
 
-Where the grace is over and the answers make no price, because their tickers disagree, the asset stays open, and the next
-answer begins another grace: an exchange that answers fast and wrong must not end the wait for a slow one.
+Where the grace is over and the answers make no price, because their tickers disagree, the asset stays open, and the
+next answer begins another grace: an exchange that answers fast and wrong must not end the wait for a slow one.
 
 Assets are settled one by one: an asset that only the slowest exchange lists does not delay the others of its batch.
 """
