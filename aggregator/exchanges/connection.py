@@ -261,6 +261,9 @@ async def refuse_redirect(request: aiohttp.ClientRequest, handler: aiohttp.Clien
 
 
 def why_unreachable(error: Exception) -> str:
-    """Return "connection refused" and the like, the system's words for an error; else the name of its class."""
+    """Return "connection refused" and the like, the words of the system or of TLS for an error; else its class."""
+    if isinstance(error, aiohttp.ClientSSLError):  # its number is one of OpenSSL's, not of the system's
+        cause = error.__cause__
+        return f"TLS: {getattr(cause, 'verify_message', '') or getattr(cause, 'reason', '') or type(error).__name__}"
     number = getattr(error, "errno", None)
     return os.strerror(number).lower() if isinstance(number, int) and number > 0 else type(error).__name__

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import structlog
 
-from aggregator.errors import BreakerOpen, ExchangeError, NotListed, RateLimited
+from aggregator.errors import BreakerOpen, ExchangeError, NotListed, RateLimited, Undecodable
 from aggregator.exchanges.dialect import Bucket, Market, Tickers
 from aggregator.exchanges.listing import Listing
 from aggregator.exchanges.rate_limit import RateLimiter
@@ -200,7 +200,7 @@ class GuardedExchange(ABC):
             self._last_call_failed = True
             self._metrics.exchange_errors.labels(self.name, error.reason.value).inc()
             return {market.symbol: self._left_out(error) for market in markets}
-        return {market.symbol: self._answer(found.get(market.symbol)) for market in markets}
+        return {market.symbol: self._answer(market.symbol, found.get(market.symbol)) for market in markets}
 
     async def _fetch_halves(self, markets: Sequence[Market], *, hot: bool) -> dict[str, Ticker | LeftOut]:
         halves = [markets[: len(markets) // 2], markets[len(markets) // 2 :]]
@@ -246,10 +246,11 @@ class GuardedExchange(ABC):
             self._begin_cooldown(error.seconds, LONGEST_BAN)
             raise
 
-    def _answer(self, found: Ticker | ExchangeError | None) -> Ticker | LeftOut:
+    def _answer(self, symbol: str, found: Ticker | ExchangeError | None) -> Ticker | LeftOut:
         if isinstance(found, Ticker):
             return found
-        return self._left_out(NotListed("not in the answer") if found is None else found)
+        missing = Undecodable if self.trades(symbol) else NotListed  # a listed pair must make its price degraded
+        return self._left_out(missing("not in the answer") if found is None else found)
 
     def _left_out(self, error: ExchangeError) -> LeftOut:
         return LeftOut(self.name, error.reason, str(error))

@@ -91,6 +91,10 @@ class PriceMaker:
         found = await self._price([(asset, self.book.answers(asset.symbol)) for asset in pushed], news)
         await self._publisher.publish(prices_in(found), "push")
 
+    def makes_price(self, asset: Asset, answers: Sequence[Ticker | LeftOut]) -> bool:
+        """Whether these answers make a price now; nothing is counted or published."""
+        return isinstance(aggregate(asset, answers, self._rules[asset.tier], self._wall.now()), Price)
+
     async def close(self, patience: float) -> None:
         """Let the writes in progress finish, for at most `patience` seconds."""
         await self._publisher.close(patience)

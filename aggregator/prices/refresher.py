@@ -118,7 +118,7 @@ class Refresher:
         A late call is not cancelled: it ends by its own timeout, so that the breaker counts a hanging exchange.
         """
         names = [exchange.name for exchange in self._exchanges]
-        quorum = Quorum(assets, names, self._min_sources, self._grace)
+        quorum = Quorum(assets, names, self._min_sources, self._grace, self._maker.makes_price)
         calls: dict[Call, str] = {}
         for exchange in self._exchanges:
             for first in range(0, len(assets), exchange.batch):

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
 from aggregator.exchanges.http import HttpExchange
+from aggregator.exchanges.venues.binance import Binance
 from aggregator.exchanges.venues.coinbase import Coinbase
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
@@ -43,6 +44,30 @@ def test_the_smaller_bound_counts(http: aiohttp.ClientSession, metrics: Metrics)
     assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4).batch == 1000
     assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4, batch=7).batch == 7
     assert HttpExchange("x", "http://127.0.0.1:1", Coinbase(), http, metrics, 4, batch=7).batch == 1
+
+
+async def test_a_listed_pair_missing_in_an_answer_is_undecodable(http: aiohttp.ClientSession, metrics: Metrics) -> None:
+    """A price without such a venue is degraded: the venue lists the pair, and its answer says nothing about it."""
+    pairs = {"BTCUSDT": "BTC", "ETHUSDT": "ETH"}
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        if request.path == "/api/v3/exchangeInfo":
+            listed = [
+                {"symbol": name, "status": "TRADING", "baseAsset": base, "quoteAsset": "USDT"}
+                for name, base in pairs.items()
+            ]
+            return web.json_response({"symbols": listed})
+        return web.json_response([{"symbol": "BTCUSDT", "lastPrice": "1", "volume": "1", "closeTime": 1000}])
+
+    server = RawTestServer(answer)
+    await server.start_server()
+    exchange = HttpExchange("binance", str(server.make_url("/")), Binance(), http, metrics, 4)
+    assert await exchange.read_listing() is None
+    answers = await exchange.fetch(MANY[:3])
+    await server.close()
+    assert isinstance(answers["btcusdt"], Ticker)
+    assert answers["ethusdt"] == LeftOut("binance", Reason.UNDECODABLE, "not in the answer")
+    assert answers["solusdt"] == LeftOut("binance", Reason.NOT_LISTED, "not in its listing")
 
 
 class Strict:

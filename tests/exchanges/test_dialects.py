@@ -197,3 +197,19 @@ def test_a_batch_that_is_none(body: bytes) -> None:
     """A batch that cannot be read is Undecodable as a whole."""
     with pytest.raises((Undecodable, RecursionError)):
         Mock().parse("x", [PAIR, OTHER], Answer(body))
+
+
+@pytest.mark.parametrize("time", [b"1" + b"0" * 400, b"-1", b"1.5", b"null"])
+def test_an_impossible_time_in_a_batch_costs_only_itself(time: bytes) -> None:
+    """Binance's time of a row is bounded: a number beyond every float is Undecodable, and the others are tickers."""
+    bad = BINANCE_BODY.replace(b"BTC", b"ETH").replace(b"1696118400123", time)
+    tickers = Binance().parse("x", [PAIR, OTHER], Answer(b"[" + bad + b"," + BINANCE_BODY + b"]"))
+    assert isinstance(tickers["ethusdt"], Undecodable)
+    assert isinstance(tickers["btcusdt"], Ticker)
+
+
+@pytest.mark.parametrize(("dialect", "body"), [(Binance(), BINANCE_BODY), (Bybit(), BYBIT_BODY)])
+def test_an_impossible_time_is_undecodable(dialect: Dialect, body: bytes) -> None:
+    """A time beyond every float is Undecodable, not an arithmetic error."""
+    with pytest.raises(Undecodable):
+        dialect.parse("x", [PAIR], Answer(body.replace(b"1696118400123", b"1" + b"0" * 400)))

@@ -1,5 +1,7 @@
 """When a round of requests has enough answers; times are arguments, no clock is used."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +82,25 @@ def test_as_many_tickers_as_a_price_needs() -> None:
     quorum.record("a", tickers("a", BTC), 1)
     quorum.record("b", refusals("b", BTC), 1)
     assert quorum.next_end is None
+
+
+def test_the_grace_goes_on_while_the_answers_make_no_price() -> None:
+    """Tickers that disagree settle nothing: the asset waits for the next answer, and then has a grace again."""
+    seen: list[list[str]] = []
+
+    def makes_price(_: Asset, answers: Sequence[Ticker | LeftOut]) -> bool:
+        seen.append([one.exchange for one in answers if isinstance(one, Ticker)])
+        return len(seen[-1]) > len(NAMES)
+
+    quorum = Quorum([BTC], [*NAMES, "d", "e"], 2, GRACE, makes_price)
+    for name in NAMES:
+        quorum.record(name, tickers(name, BTC), 1)
+    assert settled(quorum, 1 + GRACE) == []
+    assert quorum.next_end is None
+    quorum.record("d", tickers("d", BTC), 3)
+    assert quorum.next_end == 3 + GRACE
+    assert settled(quorum, 3 + GRACE) == ["btcusdt"]
+    assert seen == [NAMES, [*NAMES, "d"]]
 
 
 @given(st.permutations([(name, asset) for name in NAMES for asset in (BTC, ETH)]), st.lists(st.booleans(), min_size=6))

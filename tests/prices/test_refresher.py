@@ -72,6 +72,22 @@ async def test_min_sources_keeps_waiting_for_the_second() -> None:
     await parts.refresher.close(0.1)
 
 
+async def test_a_wrong_price_does_not_end_the_wait_for_a_slow_exchange() -> None:
+    """Two tickers that disagree make no price: the third exchange is waited for, although it is slower than the grace.
+
+    Else an exchange that lies and answers fast would leave assets without prices while all others are sound.
+    """
+    parts = Parts(min_sources=2)
+    parts.exchanges[0].price = "300"
+    parts.exchanges[2].hang()
+    asyncio.get_running_loop().call_later(4 * GRACE, parts.exchanges[2].let_go.set)
+    price = await parts.refresher.refresh(BTC, "manual")
+    assert isinstance(price, Price)
+    assert [source.exchange for source in price.sources] == ["exchange2", "exchange3"]
+    assert [(one.exchange, one.reason) for one in price.left_out] == [("exchange1", Reason.OUTLIER)]
+    await parts.refresher.close(0.1)
+
+
 async def test_without_tickers_no_price_is_written(parts: Parts) -> None:
     """Without a ticker nothing is stored, no zero and no null; an error of the tier is counted."""
     for exchange in parts.exchanges:

@@ -23,7 +23,16 @@ from typing import Any
 import msgspec
 
 from aggregator.errors import ExchangeError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.decoding import by_symbol, decodable, decode, in_path, message, reported, unsigned
+from aggregator.exchanges.decoding import (
+    Milliseconds,
+    by_symbol,
+    decodable,
+    decode,
+    in_path,
+    message,
+    reported,
+    unsigned,
+)
 from aggregator.exchanges.dialect import (
     Answer,
     Bucket,
@@ -50,7 +59,7 @@ class _Ticker(msgspec.Struct, rename="camel"):
     symbol: str
     last_price: Decimal
     volume: Decimal
-    close_time: int
+    close_time: Milliseconds
 
 
 class _Listed(msgspec.Struct, rename="camel"):
@@ -145,7 +154,7 @@ _SHUTDOWN = "serverShutdown"
 
 
 class _PushedTicker(msgspec.Struct):
-    E: int
+    E: Milliseconds
     s: str
     c: Decimal
     v: Decimal

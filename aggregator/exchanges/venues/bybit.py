@@ -28,7 +28,17 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.decoding import Count, decodable, decode, excerpt, in_path, message, reported, unsigned
+from aggregator.exchanges.decoding import (
+    Count,
+    Milliseconds,
+    decodable,
+    decode,
+    excerpt,
+    in_path,
+    message,
+    reported,
+    unsigned,
+)
 from aggregator.exchanges.dialect import (
     Answer,
     Bucket,
@@ -73,7 +83,7 @@ class _OneTicker(msgspec.Struct):
 
 class _OneTickerAnswer(msgspec.Struct):
     result: _OneTicker
-    time: int
+    time: Milliseconds
 
 
 class _Rows(msgspec.Struct):
