@@ -21,7 +21,7 @@ class CannotGoOn(Exception):
     """Ends the process: something outside is not as it must be. The message says what, and how to mend it."""
 
     def __init__(self, what: str, mend: str = "") -> None:
-        super().__init__(f"{what}; {mend}" if mend else what)
+        super().__init__(f"{what.removesuffix('.')}; {mend}" if mend else what)
         self.what = what
         self.mend = mend
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.errors import MOST_DETAIL, NotListed, RateLimited, printable
+from aggregator.errors import MOST_DETAIL, CannotGoOn, NotListed, RateLimited, printable
 
 
 @given(st.text(max_size=500))
@@ -13,6 +13,11 @@ def test_a_text_from_outside(text: str) -> None:
     assert shown.isprintable()
     assert len(shown) == min(len(text), MOST_DETAIL)
     assert all(one in (other, "?") for one, other in zip(shown, text, strict=False))
+
+
+def test_an_error_that_ends_the_process() -> None:
+    """The text of a library may end with a full stop; the remedy follows in the same sentence."""
+    assert str(CannotGoOn("Connection refused.", "start it")) == "Connection refused; start it"
 
 
 def test_an_error_of_a_venue() -> None:

@@ -17,6 +17,7 @@ from hashlib import blake2b
 import msgspec
 
 from aggregator.models import encode
+from aggregator.numerals import other_number
 
 EVERY_ASSET = "*"
 MOST_RULES = 1000
@@ -125,6 +126,7 @@ _FIELDS = {  # of each kind, besides those that every kind has
     Kind.SENTIMENT: ("above", "below", "strength"),
 }
 _OF_SOME_KINDS = ("above", "below", "percent", "seconds", "direction", "strength", "hysteresis")
+_DECIMALS = ("above", "below", "percent", "hysteresis")
 _WITH_LEVEL = (Kind.PRICE, Kind.CHANGE, Kind.SPREAD)
 _OF_ONE_ASSET = (Kind.PRICE, Kind.CHANGE)
 _USUAL_HYSTERESIS = Decimal("0.1")
@@ -137,10 +139,13 @@ def parse_rule(raw: bytes) -> RuleFields | InvalidRule:
     """Return the fields of a rule in JSON, with defaults filled in. Whether the asset is listed is not checked."""
     try:
         fields = _decoder.decode(raw)
+        other = other_number(raw, _DECIMALS)
     except msgspec.ValidationError as error:
         return InvalidRule(_reason(str(error)))
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         return InvalidRule("the body must be a JSON object with the fields of a rule")
+    if other is not None:
+        return InvalidRule(f"{other} must be {ALLOWED[other]} in digits 0 to 9")
     reason = _fault(fields)
     return _with_defaults(fields) if reason is None else InvalidRule(reason)
 
@@ -180,7 +185,7 @@ def _reason(error: str) -> str:
 
 def _fault(fields: RuleFields) -> str | None:
     """Return why the fields make no rule; None if they do."""
-    for name in ("above", "below", "percent", "hysteresis"):
+    for name in _DECIMALS:
         number: Decimal | None = getattr(fields, name)
         if number is not None and not _is_usable(number):
             return f"{name} must be {ALLOWED[name]} of usual size"

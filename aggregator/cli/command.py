@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 
+from aggregator.numerals import number_of
 from aggregator.observability.logs import configure
 from aggregator.settings import DERIVED, PREFIX, Settings
 from aggregator.settings.groups import grouped
@@ -144,10 +145,7 @@ def seconds_up_to(most: int) -> Callable[[str], float]:
     """Return an argument type: a number of seconds above 0, at most `most`."""
 
     def parse(text: str) -> float:
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = 0.0
+        seconds = number_of(text)
         if not 0 < seconds <= most:
             raise argparse.ArgumentTypeError(f"is not a number of seconds up to {most}")
         return seconds

@@ -67,14 +67,19 @@ async def drain(settings: Settings, patience: float, stop: asyncio.Event) -> Non
     told = [_told(outbox, rows) for outbox, rows in zip(outboxes, left, strict=True) if rows != 0]
     if told:
         raise CannotGoOn("; ".join(told), "run it again once the store takes them")
+    log = structlog.get_logger()
     for one in outboxes:
-        structlog.get_logger().info("drained", outbox=str(one.path))
+        log.info("drained", outbox=str(one.path))
+    if not outboxes:
+        log.info("nothing_to_drain", note=f"there is no outbox at {settings.outbox_path}, and none beside it")
 
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> list[_Outbox]:
-    """Open the history; the store of trades and the outlets where their outboxes have a file. Raises CannotGoOn."""
+    """Open the history, the store of trades and the outlets where their outboxes have a file. Raises CannotGoOn."""
     metrics = Metrics()
-    found = [_Outbox(await open_history(settings, metrics, stack), settings.outbox_path, "prices")]
+    found = []
+    if await asyncio.to_thread(settings.outbox_path.exists):
+        found.append(_Outbox(await open_history(settings, metrics, stack), settings.outbox_path, "prices"))
     path = settings.trades_outbox_path
     if settings.trades_url.startswith("dynamodb:") and await asyncio.to_thread(path.exists):
         store = await open_trade_store(settings, metrics, stack)

@@ -1,14 +1,12 @@
 """One record to POST /ingest of a running service."""
 
 import asyncio
-import http.client
-import ssl
-from urllib.parse import urlsplit
 
 import msgspec
 
+from aggregator.cli.ingest_client import IngestClient, Reply, Unreachable, WrongAddress
+
 _SECONDS = 30.0
-_MOST_ANSWER = 1 << 20  # bytes
 _SEE_EACH = (200, 400)  # statuses whose answer tells of the record; any other concerns all records
 
 
@@ -32,16 +30,14 @@ class IngestCall:
 
     def __init__(self, url: str, key: str | None) -> None:
         self._url = url
-        self._headers = {"Accept": "application/json", "User-Agent": "aggregator-dead-letters"}
-        if key:
-            self._headers["Authorization"] = f"Bearer {key}"
+        self._key = key
 
     async def send(self, raw: bytes) -> str:
         """Send a record; return why it is no trade, or an empty text if it is stored. Raises CannotReplay."""
-        status, body = await asyncio.to_thread(self._post, raw)
+        status, _, body = await asyncio.to_thread(self._post, raw)
         try:
             answer = msgspec.json.decode(body, type=_Answer)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise CannotReplay(f"{self._url} answered {status}, and not as the service does") from error
         if status not in _SEE_EACH:
             raise CannotReplay(f"{self._url} answered {status}: {answer.msg}")
@@ -49,31 +45,17 @@ class IngestCall:
             return ""
         return answer.rejected[0].reason if answer.rejected else answer.msg
 
-    def _post(self, raw: bytes) -> tuple[int, bytes]:
-        headers = {**self._headers, "Content-Type": _type_of(raw)}
-        connection, path = self._connection()
+    def _post(self, raw: bytes) -> Reply:
         try:
-            connection.request("POST", path, raw, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read(_MOST_ANSWER)
-        except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a key that is no header
+            client = IngestClient(self._url, self._key, _SECONDS)
+        except WrongAddress as error:
+            raise CannotReplay(str(error)) from error
+        try:
+            return client.post(raw, _type_of(raw))
+        except Unreachable as error:
             raise CannotReplay(f"{self._url} cannot be reached: {error}") from error
         finally:
-            connection.close()
-
-    def _connection(self) -> tuple[http.client.HTTPConnection, str]:
-        try:
-            parts = urlsplit(self._url)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise CannotReplay(f"--url {self._url!r} is no address: {error}") from error
-        if parts.scheme not in ("http", "https") or not host:
-            raise CannotReplay(f"--url {self._url!r} must be as http://127.0.0.1:8080")
-        path = f"{parts.path.rstrip('/')}/ingest"
-        if parts.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=_SECONDS), path
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=context), path
+            client.close()
 
 
 def _type_of(raw: bytes) -> str:

@@ -2,12 +2,11 @@
 
 import argparse
 import asyncio
-from pathlib import Path
 
 import structlog
 
 from aggregator.cli.command import ALL_SETTINGS, Command, Flags, start
-from aggregator.errors import CannotGoOn
+from aggregator.runtime.data_folder import make_folder
 from aggregator.runtime.lifecycle import run, serve_in_process
 from aggregator.runtime.workers import serve_in_workers
 from aggregator.settings import SYMBOLS_OF_THE_PACKAGE, Settings
@@ -17,20 +16,13 @@ log = structlog.get_logger()
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises CannotGoOn, or the error that a part crashed with."""
-    await asyncio.to_thread(_make, settings.data_dir)
+    await asyncio.to_thread(make_folder, settings.data_dir)
     if settings.symbols_file == SYMBOLS_OF_THE_PACKAGE:
         log.info("symbols_of_the_package", note="there is no symbols.csv here, and no --symbols-file")
     if settings.workers > 1:
         await serve_in_workers(settings, stop)
     else:
         await serve_in_process(settings, stop)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotGoOn(f"cannot make the folder {folder}: {error.strerror}", "choose another --data-dir") from error
 
 
 def _run(_: argparse.Namespace, flags: Flags) -> int:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 import msgspec
 
+from aggregator.numerals import decimal_of
 from aggregator.outlets.ports import OutletEvent
 
 _CONDITION = re.compile(r"(?P<field>[a-z][a-z0-9_]{0,63})\s*(?P<sign><=|>=|!=|<|>|=)\s*(?P<value>.{1,200})", re.DOTALL)
@@ -95,9 +96,5 @@ class Gaps:
 def _number(found: object) -> Decimal | None:
     """Return a finite number; None for anything else. Prices may be shown as texts."""
     if isinstance(found, int | float | str | Decimal) and len(str(found)) <= _MOST_DIGITS:
-        try:
-            number = Decimal(str(found))
-        except InvalidOperation:
-            return None
-        return number if number.is_finite() else None
+        return decimal_of(str(found))
     return None

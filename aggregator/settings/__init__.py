@@ -6,15 +6,16 @@ The descriptions are the help texts of the flags and the rows of docs/settings.m
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.extras import has_extra, install
 from aggregator.models import Tier
+from aggregator.numerals import is_plain
 from aggregator.prices.tiers import Cadence
 from aggregator.settings.alerts import AlertSettings
 from aggregator.settings.anomalies import AnomalySettings
@@ -52,6 +53,12 @@ def _usual_symbols_file() -> Path:
 def _usual_min_sources(validated: Mapping[str, Any]) -> int:
     """Return the default of min_sources: two, so that exchanges confirm each other; one where there is one exchange."""
     return min(2, len(exchange_targets(validated["exchanges"])))
+
+
+def _kinds_in(annotation: object) -> set[object]:
+    """Return the types of an annotation, such as float and None of `Annotated[float, …] | None`."""
+    inner = get_args(annotation)
+    return set().union(*map(_kinds_in, inner)) if inner else {annotation}
 
 
 class Settings(
@@ -186,6 +193,14 @@ class Settings(
         description="otlp exports traces as the OTEL_… variables of OpenTelemetry say; it needs the extra `otel`.",
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_digits(cls, value: object, info: ValidationInfo) -> object:
+        kinds = _kinds_in(cls.model_fields[info.field_name or ""].annotation)
+        if isinstance(value, str) and not is_plain(value) and kinds & {int, float, Decimal}:
+            raise ValueError("must be a number in digits 0 to 9")
+        return value
+
     @field_validator("pinned", "conversions", mode="before")
     @classmethod
     def _split_symbols(cls, value: object) -> object:
@@ -219,7 +234,9 @@ class Settings(
     @model_validator(mode="after")
     def _check_order(self) -> "Settings":
         if not self.hot_interval <= self.medium_interval <= self.cold_interval:
-            raise ValueError("hot_interval <= medium_interval <= cold_interval must hold")
+            names = ("hot_interval", "medium_interval", "cold_interval")
+            given = ", ".join(f"{name}={getattr(self, name):g}" for name in names)
+            raise ValueError(f"{' <= '.join(names)} must hold, and they are {given}")
         exchanges = len(exchange_targets(self.exchanges))
         if self.min_sources > exchanges:
             raise ValueError(

@@ -14,7 +14,7 @@ from aggregator.outlets.registry import outlets_of
 from aggregator.settings import PREFIX, Settings
 
 # A user, a password or a query in a URL of the exchanges or of the history.
-_MAY_BE_SECRET = re.compile(r"@|://[^/:\s]+:(?!\d{1,5}(?:[/?+,]|$))|\+\w+://\S*\?")
+_MAY_BE_SECRET = re.compile(r"@|://[^/:?\s]+:(?!\d{1,5}(?:[/?+,]|$))|\+\w+://\S*\?")
 # A quoted part of an error message; the name and dialect in front of an exchange's URL may be shown.
 _ENTRY = re.compile(r"'([a-z0-9_-]{1,32}=(?:ccxt:)?[a-z0-9]{1,32}\+)?(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 # Variables that Kubernetes sets in a container for each Service named aggregator, or aggregator-something.

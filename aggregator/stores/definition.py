@@ -12,7 +12,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import Tracer
 from aggregator.ports import History
 
-FILE_REMEDY = "name a file in a folder that exists and can be written to"
+FILE_REMEDY = "its folder must exist, be writable and have free space; else name another file"
 
 
 class OpenStep(NamedTuple):

@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Side, Trade
+from aggregator.numerals import may_have_others, other_number
 from aggregator.trades import protobuf
 from aggregator.trades.market_pb2 import MarketUpdate
 from aggregator.trades.rejection import Rejection
@@ -32,6 +33,7 @@ MOST_RAW = 4096  # bytes of a rejected record that are kept
 INGEST = "ingest"  # the venue of a record that names none
 _WHOLE = re.compile("[0-9]{1,19}")
 _SEPARATOR = re.compile("[-/_]")  # between base and quote
+_AMOUNTS = ("price", "volume", "size", "quantity", "qty", "amount")  # the fields that are decimals
 _MOST_VENUES = 256  # spellings that a parser remembers
 
 
@@ -110,6 +112,8 @@ class Parser:
         """
         if not first:
             body = body.removeprefix(BOM_UTF8)
+        if may_have_others(body):
+            return self._each([line for line in body.split(b"\n") if line.strip()], now, first)
         trades = self._usual_trades(body, now)
         if trades is not None:
             return Taken(trades, [])
@@ -160,10 +164,13 @@ class Parser:
         """Return the trade of a JSON object. Raises InvalidTrade."""
         try:
             record = _one.decode(raw)
+            other = other_number(raw, _AMOUNTS) if may_have_others(raw) else None
         except msgspec.ValidationError as error:
             raise InvalidTrade(_code_of(str(error)), _reason_of(str(error))) from error
         except _NOT_JSON as error:
             raise InvalidTrade("malformed", f"the record is no JSON object: {error}"[:200]) from error
+        if other is not None:
+            raise InvalidTrade(_code_of(other), f"the {other} must be a number in digits 0 to 9, such as 1000")
         return self._trade(record, now)
 
     def single(self, raw: bytes, now: float) -> Trade:

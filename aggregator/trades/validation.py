@@ -6,6 +6,7 @@ from decimal import Clamped, Context, Decimal, InvalidOperation, Overflow, Round
 from hashlib import blake2b
 
 from aggregator.models import FUTURE_TOLERANCE, Asset, Side, Trade
+from aggregator.numerals import is_plain
 
 FindAsset = Callable[[str], Asset | None]
 
@@ -92,7 +93,8 @@ def seconds_of(sent: float | str | None) -> float:
         raise InvalidTrade("timestamp", "the record has no timestamp")
     if isinstance(sent, str):
         try:
-            sent = float(sent) if sent[:1].isdigit() and "-" not in sent and ":" not in sent else _moment(sent)
+            is_number = is_plain(sent) and sent[:1].isdigit() and "-" not in sent and ":" not in sent
+            sent = float(sent) if is_number else _moment(sent)
         except ValueError as error:
             raise InvalidTrade("timestamp", "the timestamp is neither RFC 3339 nor a number") from error
     for unit in _UNITS:

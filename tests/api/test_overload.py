@@ -129,7 +129,7 @@ async def test_all_assets_together_have_a_rate_limit() -> None:
     refused = await api.post()
     assert refused.status == 429
     assert refused.headers["retry-after"] == "1"
-    assert refused.json == {"msg": "At most 2 refreshes a second can be forced", "code": "refreshed_too_often"}
+    assert refused.json == {"msg": "Forced refreshes are limited to 2 a second", "code": "refreshed_too_often"}
     api.time = 0.5
     api.refreshes.go.clear()
     sharing = [asyncio.create_task(api.post()) for _ in range(10)]

@@ -75,6 +75,13 @@ def test_where_the_demo_keeps_the_archive() -> None:
     assert demo.own_settings(load({"archive_url": "file://a"}), addresses)["archive_url"] == "file://a"
 
 
+def test_nothing_to_drain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without an outbox, the command names the file that is not there, makes none, and ends with 0."""
+    assert main(("drain", "--data-dir", str(tmp_path))) == 0
+    assert f"there is no outbox at {tmp_path / 'outbox.db'}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", [("drain",), ("dead-letters", "list"), ("symbols",), ("serve",)])
 def test_wrong_settings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]

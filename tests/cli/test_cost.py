@@ -50,7 +50,7 @@ def test_shards_and_machines_follow_the_rate() -> None:
     """A shard takes 800 of its 1,000 records a second; two machines at least, more where their CPU is used up."""
     streamed = msgspec.structs.replace(LOAD, has_log=True)
     parts = [line.part for line in lines_of("archive", streamed, read_prices())]
-    assert "log: 1 shards" in parts
+    assert "log: 1 shard" in parts
     assert "machines: 2 t4g.small" in parts
     parts = [line.part for line in lines_of("archive", msgspec.structs.replace(streamed, rate=60_000), read_prices())]
     assert "log: 75 shards" in parts

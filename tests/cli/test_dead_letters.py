@@ -129,9 +129,9 @@ def test_rejected_trades_are_listed_shown_and_sent_again(run: Run, service: HTTP
     [
         ("http://127.0.0.1:{port}", "wrong", "answered 403: not taken"),
         ("http://127.0.0.1:1", "", "cannot be reached"),
-        ("ftp://127.0.0.1", "", "must be as http://"),
-        ("http://127.0.0.1:x", "", "is no address"),
-        ("http://127.0.0.1:{port}", "a\nb", "cannot be reached"),
+        ("ftp://127.0.0.1", "", "is not the address of a service; name it as in http://"),
+        ("http://127.0.0.1:x", "", "is not the address of a service"),
+        ("http://127.0.0.1:{port}", "a\nb", "AGGREGATOR_API_KEY has characters that no key has"),
     ],
 )
 def test_a_service_that_takes_nothing_is_told(run: Run, service: HTTPServer, url: str, key: str, told: str) -> None:

@@ -114,7 +114,7 @@ def test_an_interrupt(tmp_path: Path, market: Market) -> None:
     process = replay(written(tmp_path / "trades.csv", 100, step=30), running.url)
     wait_for(lambda: ids(running, "btcusdt") == ["0"])
     assert process.stop(SIGINT) == 0
-    assert "stopped; sent 1 trades in 1 calls" in process.output
+    assert "stopped; sent 1 trade in 1 call," in process.output
     assert "Traceback" not in process.output
     assert running.process.stop() == 0
 

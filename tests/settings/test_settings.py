@@ -82,6 +82,11 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("hot_interval", "soon", "must be a number"),
         ("outlets_allow_private", "maybe", "must be true or false"),
         ("retention_days", "-1", "must be greater than 0"),
+        (
+            "history_url",
+            "dynamodb://p?endpoint=http://127.0.0.1:1",
+            "must be dynamodb://table?region=us-east-1; the name of a table has 3 to 255 of letters, digits and . - _",
+        ),
     ],
 )
 def test_a_mistake_is_named_as_it_was_given(
@@ -91,6 +96,12 @@ def test_a_mistake_is_named_as_it_was_given(
     assert mistakes(**{name: value}) == [f"--{name.replace('_', '-')} {value}: {expected}"]
     monkeypatch.setenv(f"AGGREGATOR_{name.upper()}", value)
     assert mistakes() == [f"AGGREGATOR_{name.upper()}={value}: {expected}"]
+
+
+def test_the_order_of_the_intervals() -> None:
+    """The error has all three, since defaults are among them."""
+    (mistake,) = mistakes(hot_interval="60")
+    assert mistake.endswith("must hold, and they are hot_interval=60, medium_interval=30, cold_interval=300")
 
 
 KUBERNETES = {

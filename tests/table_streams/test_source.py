@@ -161,7 +161,7 @@ async def test_the_doctor_reads_the_stream(dynamodb_running: DynamoServer) -> No
     table = StreamedTable(dynamodb_running)
     stream, leases = await table_stream_check(parse_table_stream_url(table.url()), allowed(20))
     assert (stream.level, leases.level) == ("ok", "warn"), (stream, leases)
-    assert "has 1 shards" in stream.says
+    assert "has 1 shard" in stream.says
     off = StreamedTable(dynamodb_running, view=None)
     (found,) = await table_stream_check(parse_table_stream_url(off.url()), allowed(20))
     assert (found.level, "has no stream" in found.says) == ("fail", True)

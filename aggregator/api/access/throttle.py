@@ -98,7 +98,7 @@ class Throttle:
         if until is not None:
             return TooSoon(f"{symbol} has just been refreshed: once every {self._cooldown:g} s is enough", until - now)
         wait = self._bucket.acquire(now)
-        return TooSoon(f"At most {self._rate:g} refreshes a second can be forced", wait) if wait else None
+        return TooSoon(f"Forced refreshes are limited to {self._rate:g} a second", wait) if wait else None
 
     async def _refresh(self, asset: Asset) -> Price | NoPrice:
         try:

@@ -67,7 +67,7 @@ def parse_archive_url(url: str) -> ArchiveAddress:
 def _bucket(url: str) -> S3Address:
     match = _S3.fullmatch(url)
     if match is None:
-        raise ValueError(f"must be {EXAMPLE}")
+        raise ValueError(f"must be {EXAMPLE}; the name of a bucket has 3 to 63 of small letters, digits and . -")
     query = parse_qs(urlsplit(url).query, keep_blank_values=True)
     if unknown := sorted(query.keys() - _TAKES):
         raise ValueError(f"s3:// takes region and endpoint, not {', '.join(map(repr, unknown))}")

@@ -194,7 +194,9 @@ class Archiver:
             async with asyncio.timeout(seconds):
                 await self.archive_due(also_open=True)
         except (StoreError, TimeoutError) as error:
-            self._log.warning("archive_not_flushed", error=str(error) or f"more than {seconds:g} s")
+            reason = str(error) or f"it took longer than {seconds:g} s"
+            note = "the newest rows are in their stores, and the next start archives them"
+            self._log.warning("archive_not_flushed", reason=reason, note=note)
 
     async def put_file(self, path: str, body: bytes) -> bool:
         """Write a small file beside the datasets, unless it is there; return whether it is durable."""

@@ -3,11 +3,12 @@
 import argparse
 import time
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 from aggregator.api.routing.parameters import parse_time
 from aggregator.cli.command import Command, Flags, start
+from aggregator.numerals import decimal_of
 from aggregator.runtime.lifecycle import complain, run
 from aggregator.strategy.rules import Rules
 
@@ -30,11 +31,8 @@ def _number(most: int, *, may_be_none: bool = False, below: bool = False) -> Cal
     def parse(text: str) -> Decimal | str:
         if may_be_none and text == _NONE:
             return text
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            number = Decimal(0)
-        in_range = number.is_finite() and 0 < number <= most and not (below and number == most)
+        number = decimal_of(text) or Decimal(0)
+        in_range = 0 < number <= most and not (below and number == most)
         if not in_range or len(number.as_tuple().digits) > _MOST_DIGITS:
             choice = f", or {_NONE}" if may_be_none else ""
             raise argparse.ArgumentTypeError(f"is not a number above 0, {bound}{choice}")

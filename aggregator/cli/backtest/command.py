@@ -16,6 +16,7 @@ from aggregator.cli.backtest.report import AssetResult, Write, csv_file, print_r
 from aggregator.cli.stopping import result_before_stop
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.models import Asset, rfc_3339
+from aggregator.numerals import counted
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import RangeTooLong
 from aggregator.prices.tiers import Catalog
@@ -123,12 +124,8 @@ def _heading(wanted: Wanted, trades: int, assets: int) -> str:
     stop = "no stop" if rules.stop is None else f"stop at -{rules.stop} %"
     return (
         f"Paper trading: buy for {rules.amount} after -{rules.drop} % in a minute, sell at +{rules.gain} %, {stop}\n"
-        f"{_count(trades, 'trade')} of {_count(assets, 'asset')}, {_told(wanted.start)} to {_told(wanted.end)}"
+        f"{counted(trades, 'trade')} of {counted(assets, 'asset')}, {_told(wanted.start)} to {_told(wanted.end)}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _told(seconds: float) -> str:

@@ -4,7 +4,6 @@
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from aggregator.cli.command import Command, Flags, whole_number_up_to
 from aggregator.cli.cost.price_list import AS_OF, read_prices
 from aggregator.cli.cost.shapes import SHAPES, Load, Shape, lines_of, per_million
 from aggregator.errors import CannotGoOn
+from aggregator.numerals import number_of
 from aggregator.runtime.lifecycle import complain
 from aggregator.runtime.table import print_table
 from aggregator.settings.durations import seconds_of
@@ -27,10 +27,7 @@ _TEXTS = ("part", "unit")
 
 def _number(least: float, most: float, what: str) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
+        number = number_of(text)
         if not least <= number <= most:
             raise argparse.ArgumentTypeError(f"is not {what} from {least:g} to {most:g}")
         return number
@@ -40,10 +37,7 @@ def _number(least: float, most: float, what: str) -> Callable[[str], float]:
 
 def _duration(text: str) -> float:
     seconds = seconds_of(text)
-    try:
-        number = float(str(seconds))
-    except ValueError:
-        number = math.nan
+    number = number_of(str(seconds))
     if not 0 < number <= _LONGEST:
         raise argparse.ArgumentTypeError("is not a duration such as 48h or 7d, of at most ten years")
     return number

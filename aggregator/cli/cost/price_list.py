@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 
+from aggregator.numerals import number_of
+
 AS_OF = "2026-11-30"
 _COLUMNS = ["name", "dollars", "unit", "source"]
 
@@ -35,10 +37,7 @@ def _parsed(lines: Iterable[str]) -> dict[str, float]:
     prices: dict[str, float] = {}
     for row in rows:
         name, text = row["name"], row["dollars"]
-        try:
-            dollars = float(text)
-        except (TypeError, ValueError):
-            dollars = math.nan
+        dollars = number_of(text or "")
         if not 0 <= dollars < math.inf:
             raise ValueError(f"line {rows.line_num}: {text!r} is no price in dollars")
         prices[name] = dollars

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from aggregator.cli.cost import units
+from aggregator.numerals import counted
 
 HOURS = 730.0  # of a month
 SECONDS = HOURS * 3600
@@ -78,7 +79,7 @@ def _log(load: Load, prices: Mapping[str, float]) -> list[Line]:
     shards = max(1, math.ceil(needed / _SHARD_SHARE))
     return [
         _line("log: Kinesis records", load.trades / 1e6, "M units", prices["kinesis_put"]),
-        _line(f"log: {shards} shards", shards * HOURS, "hours", prices["kinesis_shard"]),
+        _line(f"log: {counted(shards, 'shard')}", shards * HOURS, "hours", prices["kinesis_shard"]),
     ]
 
 
@@ -141,7 +142,7 @@ def _rest(load: Load, prices: Mapping[str, float]) -> list[Line]:
     )  # into the stream and out of it
     return [
         _line("queues", requests, "M requests", prices["sqs_requests"]),
-        _line(f"network: {load.endpoints} endpoints", load.endpoints * HOURS, "hours", prices["endpoint"]),
+        _line(f"network: {counted(load.endpoints, 'endpoint')}", load.endpoints * HOURS, "hours", prices["endpoint"]),
         _line("network: through endpoints", through, "GB", prices["endpoint_data"]),
         _line("alarms", load.alarms, "alarms", prices["alarm"]),
     ]

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from aggregator.cli.doctor.checks import Check, Context, Finding, failure, passed, run_checks
+from aggregator.cli.doctor.archive import archive_check
+from aggregator.cli.doctor.checks import Check, Context, Finding, failure, passed, run_checks, warning
 from aggregator.cli.doctor.demo import settings_of_demo
 from aggregator.cli.doctor.events import event_checks
 from aggregator.cli.doctor.exchanges import exchange_check, feed_check
@@ -23,8 +24,10 @@ from aggregator.cli.doctor.report import as_json, as_text, exit_code, without_se
 from aggregator.cli.doctor.stores import history_checks, redis_check
 from aggregator.cli.doctor.table_stream import table_stream_checks
 from aggregator.cli.doctor.trades import trade_checks
+from aggregator.errors import CannotGoOn
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.observability.logs import configure
+from aggregator.runtime.data_folder import make_folder, remove_folders
 from aggregator.settings import Settings
 from aggregator.settings.loader import SettingsError, load
 
@@ -43,7 +46,7 @@ def command(flags: Mapping[str, str], seconds: float, *, json: bool) -> int:
 
 
 async def _report(settings: Settings, seconds: float, *, json: bool, is_demo: bool) -> int:
-    findings, stuck = await run_checks(_checks(settings, seconds), seconds)
+    findings, stuck = await _findings(settings, seconds)
     if is_demo:
         says = f"it runs here, so its settings are checked, and its files in {settings.data_dir}"
         findings.insert(0, passed("demo", says))
@@ -53,21 +56,45 @@ async def _report(settings: Settings, seconds: float, *, json: bool, is_demo: bo
     return code
 
 
-def _checks(settings: Settings, seconds: float) -> dict[str, Check]:
-    """Return the checks by name, in their order: this machine, then stores and exchanges."""
-    context = Context()
-    checks: dict[str, Check] = {
+async def _findings(settings: Settings, seconds: float) -> tuple[list[Finding], bool]:
+    """Run the checks, as `run_checks`. A missing folder is made for them, as `serve` makes it, and removed again."""
+    folder, context = settings.data_dir, Context()
+    machine = _of_the_machine(settings, context)
+    try:
+        made = await asyncio.to_thread(make_folder, folder)
+    except CannotGoOn as error:  # the service would not start: its stores, which may be files there, are not checked
+        findings, stuck = await run_checks(machine, seconds)
+        return [*findings, failure("folder", error.what, f"{error.mend} (AGGREGATOR_DATA_DIR)")], stuck
+    try:
+        findings, stuck = await run_checks(machine | _of_the_network(settings, context, seconds), seconds)
+    finally:
+        await asyncio.to_thread(remove_folders, made)
+    if made:
+        mend = "check AGGREGATOR_DATA_DIR, if the service has run before"
+        findings.insert(len(machine), warning("folder", f"{folder} does not exist; `serve` makes it", mend))
+    return findings, stuck
+
+
+def _of_the_machine(settings: Settings, context: Context) -> dict[str, Check]:
+    """Return the checks that need neither stores nor a network, by name, in their order."""
+    return {
         "settings": partial(settings_check, settings),
         "symbols": partial(symbols_check, settings, context),
         "port": partial(port_check, settings),
         "files": partial(files_check, settings),
-        "redis": partial(redis_check, settings, context),
     }
+
+
+def _of_the_network(settings: Settings, context: Context, seconds: float) -> dict[str, Check]:
+    """Return the checks of stores, outlets and exchanges, and of the clock, which compares with theirs."""
+    checks: dict[str, Check] = {"redis": partial(redis_check, settings, context)}
     if settings.role == "streams":  # it has neither stores nor exchanges
         return checks | table_stream_checks(settings, 0.8 * seconds) | outlet_checks(settings, 0.8 * seconds)
     if settings.alerts_file:
         checks["alerts"] = partial(alerts_check, settings)
     checks |= history_checks(settings) | trade_checks(settings, 0.8 * seconds) | event_checks(settings)
+    if settings.archive_url:
+        checks["archive"] = partial(archive_check, settings)
     checks |= outlet_checks(settings, 0.8 * seconds)
     if settings.role not in ("api", "processor"):  # roles without exchanges
         for exchange in exchange_targets(settings.exchanges):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aggregator.cli.doctor.checks import Finding, Level, failure, passed, warning
 from aggregator.errors import StoreError
+from aggregator.numerals import counted
 from aggregator.trades.event_log.kinesis.address import LATEST, KinesisAddress
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ async def _stream(clients: "KinesisClients", *, reads: bool) -> Finding:
         return failure("kinesis", says, f"create it, with as many shards as there may be processors ({_LOG})")
     except StoreError as error:
         return _refused("kinesis", error, _STREAM_RIGHTS)
-    says = f"stream {address.stream} in {address.region} has {len(shards)} shard{'' if len(shards) == 1 else 's'}"
+    says = f"stream {address.stream} in {address.region} has {counted(len(shards), 'shard')}"
     says += ", and we may read it" if reads else ""
     return passed("kinesis", f"{says}; whether we may write (kinesis:PutRecords) is not tried")
 

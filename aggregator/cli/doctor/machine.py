@@ -33,7 +33,7 @@ async def settings_check(settings: Settings) -> Sequence[Finding]:
             warning("settings", says, "set AGGREGATOR_API_KEYS, or let only this machine reach it (AGGREGATOR_HOST)")
         )
     if settings.min_sources == len(names) > 1:
-        says = f"a price needs all {len(names)} exchanges, so the failure of one stops every price"
+        says = f"a price needs all of its {len(names)} exchanges, so the failure of one stops every price"
         mend = "add an exchange, or lower AGGREGATOR_MIN_SOURCES; with 1, a single exchange can set a price alone"
         found.append(warning("settings", says, mend))
     stores = f"cache {place(settings.cache_url)}, history {settings.history_url.partition('?')[0]}"

@@ -34,7 +34,7 @@ async def try_database(settings: Settings, address: PostgresAddress, checked: Ch
     try:
         return await _judged(connections, settings, address, checked)
     except StoreError as error:
-        return [failure(checked.check, f"{address.place}: {error}", f"{REMEDY} ({checked.setting})")]
+        return [failure(checked.check, str(error), f"{REMEDY} ({checked.setting})")]
     finally:
         await connections.close()
 

@@ -53,7 +53,7 @@ def place(url: str) -> str:
 
 
 def _sentence(finding: Finding) -> str:
-    text = f"{finding.says}; {finding.mend}" if finding.mend else finding.says
+    text = f"{finding.says.removesuffix('.')}; {finding.mend}" if finding.mend else finding.says
     return " ".join(text.split())  # an error text may have several lines
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from aggregator.cli.doctor.checks import Check, Finding, failure, passed
 from aggregator.cli.doctor.kinesis import leases_finding
 from aggregator.errors import StoreError
+from aggregator.numerals import counted
 from aggregator.settings import Settings
 from aggregator.trades.event_log.kinesis.shard_plan import TRIM_HORIZON
 from aggregator.trades.event_log.kinesis.table_stream_address import TableStreamAddress, parse_table_stream_url
@@ -32,7 +33,9 @@ async def table_stream_check(address: TableStreamAddress, seconds: float) -> Seq
             shards = await clients.shards()
             if shards:
                 await clients.records(await clients.iterator(shards[-1].id, TRIM_HORIZON))
-            found = passed(_CHECK, f"the stream of table {address.stream} has {len(shards)} shards, and we may read it")
+            found = passed(
+                _CHECK, f"the stream of table {address.stream} has {counted(len(shards), 'shard')}, and we may read it"
+            )
             return [found, await leases_finding(clients)]
     except TimeoutError:
         return [failure(_CHECK, f"no answer within {seconds:g} s", f"check region and endpoint ({_SETTING})")]

@@ -16,6 +16,7 @@ from aggregator.cli.doctor.kinesis import kinesis_check
 from aggregator.cli.doctor.postgres import CheckedDatabase, try_database
 from aggregator.cli.doctor.tables import LONGEST_QUERY, CheckedTable, try_table
 from aggregator.errors import StoreError
+from aggregator.numerals import counted
 from aggregator.observability.metrics import Metrics
 from aggregator.settings import Settings
 from aggregator.stores.dynamodb import DynamoAddress, parse_dynamodb_url
@@ -154,9 +155,9 @@ def judged(
         says = f"{address.brokers} does not let us {'; '.join(missing)}"
         acls = "READ and WRITE on the topic, READ on the group" if checked.reads else "WRITE on the topic"
         return [failure(checked.check, says, f"add ACLs for our user: {acls}")]
-    says = f"topic {address.topic} on {address.brokers} has {_count(topic.partitions, 'partition')}"
+    says = f"topic {address.topic} on {address.brokers} has {counted(topic.partitions, 'partition')}"
     if group is not None:
-        says += f"; group {address.group} has {_count(group.members, 'member')} and is {group.lag:,} records behind"
+        says += f"; group {address.group} has {counted(group.members, 'member')} and is {group.lag:,} records behind"
     if topic.operations is None:
         return [passed(checked.check, f"{says}; the brokers do not tell our rights")]
     return [passed(checked.check, f"{says}; we may do all that the service does")]
@@ -167,7 +168,3 @@ def _missing(where: str, operations: "Operations", needed: Sequence[str]) -> lis
     if operations is None or "ALL" in operations:
         return []
     return [f"{one} the {where}" for one in needed if one not in operations]
-
-
-def _count(number: int, of: str) -> str:
-    return f"{number} {of}{'' if number == 1 else 's'}"

@@ -5,9 +5,9 @@ of the brokers. `load` connects these; `command` reads the options and prints th
 """
 
 import argparse
-import math
 
 from aggregator.cli.command import Command, Flags, seconds_up_to, whole_number_up_to
+from aggregator.numerals import number_of
 
 _FASTEST = 1_000_000  # trades a second: each has a microsecond of its own
 _MOST_TRADES = 1_000_000_000
@@ -20,10 +20,7 @@ _DAY = 86_400  # seconds
 def _rate(text: str) -> float | None:
     if text == "max":
         return None
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
+    rate = number_of(text)
     if not 0 < rate <= _FASTEST:
         raise argparse.ArgumentTypeError(f"is not a number of trades a second up to {_FASTEST}, or max")
     return rate

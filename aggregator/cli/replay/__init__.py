@@ -5,10 +5,10 @@ together and when; `sender` sends them through `client` until the service has ta
 """
 
 import argparse
-import math
 from pathlib import Path
 
 from aggregator.cli.command import Command, Flags, seconds_up_to
+from aggregator.numerals import number_of
 
 _DAY = 86_400  # seconds
 _FASTEST = 1_000_000
@@ -17,10 +17,7 @@ _FASTEST = 1_000_000
 def _speed(text: str) -> float | None:
     if text == "max":
         return None
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = math.nan
+    speed = number_of(text)
     if not 0 < speed <= _FASTEST:
         raise argparse.ArgumentTypeError(f"is not a number up to {_FASTEST}, or max")
     return speed

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from aggregator.cli.ingest_client import IngestClient, WrongAddress
 from aggregator.cli.replay.batches import Batch, Pace, batches
-from aggregator.cli.replay.client import IngestClient
 from aggregator.cli.replay.files import Broken, Source, open_csv, open_ndjson
 from aggregator.cli.replay.parquet import open_parquet
 from aggregator.cli.replay.recordings import open_recording
@@ -19,6 +19,7 @@ from aggregator.cli.replay.rows import Rows, Unusable
 from aggregator.cli.replay.sender import Counts, Sender, Stopped, unless_stopped
 from aggregator.errors import CannotGoOn
 from aggregator.models import FUTURE_TOLERANCE
+from aggregator.numerals import counted
 from aggregator.runtime.lifecycle import complain, run
 from aggregator.runtime.progress import replay_bar
 
@@ -50,7 +51,7 @@ def replay(wanted: Wanted) -> int:
             client = IngestClient(wanted.url, os.environ.get("AGGREGATOR_API_KEY"), _CALL_SECONDS)
             stack.callback(client.close)
             source = _open(wanted, now)
-        except Unusable as error:
+        except (Unusable, WrongAddress) as error:
             return complain(2, str(error))
         stack.callback(source.close)
         latest = None if wanted.shift else now + round(FUTURE_TOLERANCE * 1e6)
@@ -85,7 +86,8 @@ async def _replay(source: Source, sending: Iterator[Batch], sender: Sender, stop
     finally:
         _print(_summary(counts, time.monotonic() - began, stopped=stop.is_set()))
     if counts.rejected:
-        raise CannotGoOn(f"{counts.rejected} trades were rejected")
+        verb = "was" if counts.rejected == 1 else "were"
+        raise CannotGoOn(f"{counted(counts.rejected, 'trade')} {verb} rejected")
 
 
 async def _send(source: Source, sending: Iterator[Batch], sender: Sender, stop: asyncio.Event, show: Show) -> None:
@@ -123,8 +125,9 @@ def _progress(counts: Counts) -> str:
 def _summary(counts: Counts, seconds: float, *, stopped: bool) -> list[str]:
     how = "stopped; " if stopped else ""
     rate = counts.sent / max(seconds, 1e-6)
+    sent = f"{counted(counts.sent, 'trade')} in {counted(counts.batches, 'call')}"
     lines = [
-        f"{how}sent {counts.sent:,} trades in {counts.batches:,} calls, {seconds:.1f} s, {rate:,.0f} a second",
+        f"{how}sent {sent}, {seconds:.1f} s, {rate:,.0f} a second",
         f"accepted {counts.accepted:,}, duplicates {counts.duplicates:,}, rejected {counts.rejected:,}",
     ]
     lines += [f"calls repeated: {counts.retries:,}"] if counts.retries else []

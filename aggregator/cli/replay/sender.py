@@ -8,14 +8,15 @@ from typing import Any, Protocol
 
 import msgspec
 
+from aggregator.cli.ingest_client import Reply, Unreachable
 from aggregator.cli.replay.batches import Batch
-from aggregator.cli.replay.client import Reply, Unreachable
 from aggregator.errors import CannotGoOn, printable
 from aggregator.exchanges.retry_after import retry_after
 from aggregator.resilience.backoff import Backoff
 
 MOST_REASONS = 10  # rejections that the summary shows
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0  # seconds, whatever a Retry-After says
+_NDJSON = "application/x-ndjson"
 _BUSY = (429, 503)
 _FAILING = (408, 500, 502, 504)  # of a proxy in between, or of a service that is being replaced
 _NEEDS_KEY = (401, 403)
@@ -25,7 +26,7 @@ _REDIRECTS = range(300, 400)
 class Client(Protocol):
     """Sends a body to POST /ingest."""
 
-    def post(self, body: bytes) -> Reply:
+    def post(self, body: bytes, content_type: str) -> Reply:
         """Block until there is an answer. Raises Unreachable."""
 
 
@@ -79,7 +80,7 @@ class Sender:
         backoff = Backoff()
         while True:
             try:
-                reply = await asyncio.to_thread(self._client.post, batch.body)
+                reply = await asyncio.to_thread(self._client.post, batch.body, _NDJSON)
             except Unreachable as error:
                 why, asked = str(error), None
             else:

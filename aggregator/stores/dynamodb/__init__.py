@@ -45,7 +45,7 @@ def parse_dynamodb_url(url: str) -> DynamoAddress:
     """Return the table that the URL names. Raises ValueError."""
     match = _URL.fullmatch(url)
     if match is None:
-        raise ValueError(f"must be {_EXAMPLE}")
+        raise ValueError(f"must be {_EXAMPLE}; the name of a table has 3 to 255 of letters, digits and . - _")
     query = parse_qs(match["query"] or "")
     unknown = query.keys() - {"region", "endpoint"}
     if unknown:

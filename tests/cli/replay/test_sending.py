@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from aggregator.cli.ingest_client import IngestClient
 from aggregator.cli.main import main
 from aggregator.cli.replay.batches import MOST_ROWS, Batch
-from aggregator.cli.replay.client import IngestClient
 from aggregator.cli.replay.sender import Counts, Sender, Stopped
 from aggregator.errors import CannotGoOn
 from tests.cli.replay.ingest_server import BUSY, Failure, IngestServer, ingest_server
@@ -108,7 +108,7 @@ def test_a_batch_without_a_good_trade(server: IngestServer, tmp_path: Path, caps
     path = tmp_path / "trades.ndjson"
     path.write_text("no JSON\n")
     assert replay(path, server) == 1
-    assert "sent 1 trades in 1 calls" in capsys.readouterr().out
+    assert "sent 1 trade in 1 call," in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -83,3 +83,22 @@ async def test_clock(ahead: list[float], level: str) -> None:
     """The clock is compared with the median of the others, of which one may be wrong."""
     (found,) = await clock_check(Context(clock_offsets=ahead))
     assert found.level is Level(level)
+
+
+def test_a_missing_folder(healthy: dict[str, object], tmp_path: Path) -> None:
+    """One warning names the folder; its files are tried in it as `serve` makes it, and it is removed again."""
+    folder = tmp_path / "missing" / "data"
+    files = ("history_url", "trades_url", "events_url", "data_dir")
+    others = {name: value for name, value in healthy.items() if name not in files}
+    report = Report(run_doctor(**others, data_dir=folder))
+    assert (report.code, report.problems()) == (1, {"folder": "warn"}), report.text
+    assert report.finding("folder")[1].startswith(f"{folder} does not exist; `serve` makes it; check AGGREGATOR_DATA")
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_folder_that_cannot_be_made(healthy: dict[str, object], tmp_path: Path) -> None:
+    """The failure names the folder and the setting, once."""
+    (tmp_path / "file").touch()
+    report = Report(run_doctor(**healthy | {"data_dir": tmp_path / "file" / "data"}))
+    assert (report.code, report.problems()) == (2, {"folder": "fail"}), report.text
+    assert report.finding("folder")[1].endswith("choose another --data-dir (AGGREGATOR_DATA_DIR)")

@@ -1,4 +1,4 @@
-"""The HTTP client of a replay: one connection to POST /ingest. It blocks, and is meant for a thread."""
+"""The HTTP client of commands: one connection to POST /ingest. It blocks, and is meant for a thread."""
 
 import http.client
 import ssl
@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from aggregator.cli.replay.rows import Unusable
+from aggregator.errors import CannotGoOn
 
 MOST_OF_ANSWER = 4 << 20  # bytes: 1,000 rejections with their reasons have less
 _LONGEST_KEY = 4096  # characters
-_NDJSON = "application/x-ndjson"
+
+
+class WrongAddress(CannotGoOn):
+    """The address or the key cannot be used: nothing was sent."""
 
 
 class Unreachable(Exception):
@@ -26,23 +29,23 @@ class Reply(NamedTuple):
 
 
 class IngestClient:
-    """Sends NDJSON to the service at `url`, such as http://127.0.0.1:8080; with an API key if there is one.
+    """Sends records to the service at `url`, such as http://127.0.0.1:8080; with an API key if there is one.
 
-    `timeout` is in seconds, for connecting and for each wait on the connection. Raises Unusable for a wrong URL or key.
+    `timeout` is in seconds, for connecting and for each wait on the connection. Raises WrongAddress.
     """
 
     def __init__(self, url: str, key: str | None, timeout: float) -> None:
         self._path, self._connection = _connection(url, timeout)
-        self._headers = {"Content-Type": _NDJSON, "Accept": "application/json", "User-Agent": "aggregator-replay"}
+        self._headers = {"Accept": "application/json", "User-Agent": "aggregator"}
         if key:
             if not (key.isascii() and key.isprintable() and len(key) <= _LONGEST_KEY):
-                raise Unusable("AGGREGATOR_API_KEY has characters that no key has")
+                raise WrongAddress("AGGREGATOR_API_KEY has characters that no key has")
             self._headers["Authorization"] = f"Bearer {key}"
 
-    def post(self, body: bytes) -> Reply:
+    def post(self, body: bytes, content_type: str) -> Reply:
         """Send a body; return the answer, whatever its status. Raises Unreachable; the next call connects anew."""
         try:
-            self._connection.request("POST", self._path, body, self._headers)
+            self._connection.request("POST", self._path, body, {**self._headers, "Content-Type": content_type})
             answer = self._connection.getresponse()
             found = answer.read(MOST_OF_ANSWER + 1)
         except (OSError, http.client.HTTPException) as error:
@@ -80,5 +83,5 @@ def _connection(url: str, timeout: float) -> tuple[str, http.client.HTTPConnecti
     return path, http.client.HTTPSConnection(host, port, timeout=timeout, context=ssl.create_default_context())
 
 
-def _wrong(url: str) -> Unusable:
-    return Unusable(f"--url {url[:80]!r} is not the address of a service", "name it as in http://127.0.0.1:8080")
+def _wrong(url: str) -> WrongAddress:
+    return WrongAddress(f"--url {url[:80]!r} is not the address of a service", "name it as in http://127.0.0.1:8080")

@@ -1,0 +1,54 @@
+"""The check of the archive: a folder, or a bucket with the rights that the service needs there."""
+
+import asyncio
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from aggregator.archive.address import ArchiveAddress, FolderAddress, parse_archive_url
+from aggregator.archive.storages import open_storage
+from aggregator.cli.doctor.checks import Finding, failure, passed
+from aggregator.errors import StoreError
+from aggregator.runtime.data_folder import remove_folders
+from aggregator.settings import Settings
+
+_CHECK = "archive"
+_MEND = {
+    True: "name a folder that can be written to",
+    False: "check bucket, region, endpoint, credentials and rights: list, get, put and delete",
+}
+
+
+async def archive_check(settings: Settings) -> Sequence[Finding]:
+    """Write a small file to the archive, read it and delete it; the role `api` only lists the files."""
+    address = parse_archive_url(settings.archive_url)
+    try:
+        await asyncio.to_thread(_try, address, writing=settings.role != "api")
+    except (StoreError, OSError) as error:
+        mend = f"{_MEND[isinstance(address, FolderAddress)]} (AGGREGATOR_ARCHIVE_URL)"
+        return [failure(_CHECK, str(error), mend)]
+    return [passed(_CHECK, f"{address.root} can be {'read' if settings.role == 'api' else 'written'}")]
+
+
+def _try(address: ArchiveAddress, *, writing: bool) -> None:
+    made = _missing(address.folder) if isinstance(address, FolderAddress) else []
+    name = f".doctor-{uuid.uuid4()}"
+    with tempfile.TemporaryDirectory() as folder:
+        storage = open_storage(address, Path(folder) / "work")
+        try:
+            storage.open()
+            if writing:
+                source = storage.work_folder / name
+                source.write_bytes(b"doctor")
+                storage.put(name, source, None)  # under its own name, so that no lock is needed
+                storage.read(name)
+                storage.delete(name)
+        finally:
+            storage.close()
+            remove_folders(made)
+
+
+def _missing(root: Path) -> list[Path]:
+    """Return the folders that opening the archive makes and its closing leaves, the inner ones first."""
+    return [one for one in (root, *root.parents) if not one.exists()]

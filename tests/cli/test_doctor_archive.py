@@ -1,0 +1,38 @@
+"""`aggregator doctor` on the archive."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from aggregator.cli.doctor.archive import archive_check
+from aggregator.cli.doctor.checks import Finding, Level
+from aggregator.settings.loader import load
+
+
+def findings(address: str) -> Sequence[Finding]:
+    """Return what the check finds about an archive."""
+    return asyncio.run(archive_check(load({"archive_url": address})))
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    """A missing folder can be written, and nothing is left of the check."""
+    (found,) = findings(f"file://{tmp_path}/new/lake")
+    assert (found.level, found.says) == (Level.OK, f"{tmp_path}/new/lake can be written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_service(tmp_path: Path) -> None:
+    """What is there stays."""
+    (tmp_path / "dataset=prices").mkdir()
+    (found,) = findings(f"file://{tmp_path}")
+    assert found.level is Level.OK
+    assert [one.name for one in tmp_path.iterdir()] == ["dataset=prices"]
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    """The failure has the path, the reason and the setting."""
+    (tmp_path / "lake").touch()
+    (found,) = findings(f"file://{tmp_path}/lake")
+    assert (found.level, found.says) == (Level.FAIL, f"cannot write to {tmp_path}/lake: Not a directory")
+    assert "AGGREGATOR_ARCHIVE_URL" in found.mend
+    assert [one.name for one in tmp_path.iterdir()] == ["lake"]
