@@ -62,7 +62,7 @@ def test_a_process_that_takes_no_trades_in_says_so(window: Tab, status: int) -> 
 
 
 def test_the_tape(window: Tab) -> None:
-    """Stored trades and new ones by time, each once, at most 200, with side in colour and sign, volume and venue."""
+    """Stored and new trades by time, each once, at most 200, with coloured side, volume and venue; none is cut off."""
     trades = Trades(window.page)
     now = time.time()
     trades.stored = [
@@ -92,6 +92,12 @@ def test_the_tape(window: Tab) -> None:
         trades.send(type="trade", trade=a_trade(number, now + number / 1000))
     expect(rows.nth(0).locator("td").nth(1)).to_have_text("349.000")
     expect(rows).to_have_count(200)
+    trades.send(type="trade", trade=a_trade(250, now + 1, side="sell", price=7.77201e-6, volume=8.123e-4))
+    expect(rows.nth(0).locator("td").nth(1)).to_have_text("0.00000777201")
+    cut = "cells => cells.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    for width in (390, 1100, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert (width, rows.nth(0).locator("td").evaluate_all(cut)) == (width, [])
 
 
 def test_a_burst_is_drawn_four_times_a_second(window: Tab) -> None:
