@@ -180,11 +180,15 @@ def test_volume_bars(window: Tab) -> None:
 
 
 def test_volume_bars_of_more_trades_than_the_page_has(window: Tab) -> None:
-    """They come from the candles of trades; a trade that arrives later is added."""
+    """They come from the candles of trades, also where the first request fails; a later trade is added."""
     trades = Trades(window.page)
     trades.stored, trades.more = [a_trade(1, time.time(), volume=2)], "cursor"
     hour = float(time.time() // 3600 * 3600)
     trades.candles = [{"start": hour, "volume": 40.25}]
+    refusal = {"msg": "Trades cannot be read now", "code": "trades_unavailable"}
+    window.page.route(
+        "**/candles?*source=trades", lambda route: route.fulfill(status=503, json=refusal), times=2
+    )  # of two ranges
     page = window.open("/#btcusdt")
     wait_until(page, trades, "trades")
     page.locator("#detail").get_by_text("1w", exact=True).click()
