@@ -1,4 +1,4 @@
-"""The live page: time to the first price, smoothness of scrolling, and memory after ten minutes.
+"""The live page: time to the first price and to a chart, smoothness of scrolling, memory after ten minutes.
 
 Times depend on what else the machine does. The CPU time of the page's main thread is given beside them.
 """
@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.bench.report import Figure
 from tests.bench.scene import Scene, scene
 from tests.parts import browser
-from tests.parts.browser import Tab, until
+from tests.parts.browser import CHART, Tab, until
 
 MINUTES = 10.0
 OPENED = 7  # repetitions
@@ -37,6 +37,7 @@ def run(minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLL
         market, redis = parts.market(), parts.redis()
         service = parts.service(market, redis, history_url=_history(parts, "default"))
         firsts, costs = zip(*(_first_price(chromium, service.url) for _ in range(opened)), strict=True)
+        charts, drawn = zip(*(_chart(chromium, service.url) for _ in range(opened)), strict=True)
         held = _held(chromium, service.url, minutes)
         service.process.stop()
         frames, cost = _frames(parts, chromium, scrolled)
@@ -44,6 +45,8 @@ def run(minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLL
         Figure("first price on screen, median", statistics.median(firsts), "s", "<= 1"),
         Figure("  slowest", max(firsts), "s"),
         Figure("  CPU time of the page until then, median", statistics.median(costs), "s"),
+        Figure("from a click on a row to its chart, median", statistics.median(charts), "s", "<= 1"),
+        Figure("  CPU time of the page until then, median", statistics.median(drawn), "s"),
         *held,
         Figure("1000 hot assets, scrolled through: frames", len(frames) / scrolled, "frames/s", ">= 30"),
         Figure("  95 of 100 frames within", _percentile(frames, 0.95), "ms", "<= 34"),
@@ -64,21 +67,42 @@ def _first_price(chromium: Browser, url: str) -> tuple[float, float]:
     return found, cost
 
 
-def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
-    """Return the growth of the page's heap and DOM nodes in that time, after the first charts and without garbage."""
+def _chart(chromium: Browser, url: str) -> tuple[float, float]:
+    """Return the seconds from a click on a row to candles in its panel, the library included, and those of CPU."""
     tab = Tab(chromium, url, reduced_motion="no-preference")
     page = tab.open()
+    until(page, f"{_FIRST} !== undefined")
+    cpu = tab.cpu()
+    started = float(page.evaluate("performance.now()"))
+    page.click(".rows .row[data-symbol=btcusdt] .price")
+    page.wait_for_selector(CHART)
+    found = float(page.evaluate("performance.now()")) - started
+    cost = cpu()
+    tab.close()
+    return found / 1000, cost
+
+
+def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
+    """Return the growth of heap, DOM nodes and listeners in that time, with an open panel, and the CPU time."""
+    tab = Tab(chromium, url, reduced_motion="no-preference")
+    page = tab.open("/#btcusdt")
     page.wait_for_selector('.rows .row .line[d^="M"]', state="attached")
+    page.wait_for_selector(CHART)
     until(page, "Number(document.querySelector('#rate').textContent) > 10")
-    heap, nodes = tab.heap()
+    heap, nodes, listeners = tab.heap()
+    cpu = tab.cpu()
+    before = cpu()
     page.wait_for_timeout(60_000 * minutes)
-    later, more = tab.heap()
+    cost = (cpu() - before) / (60 * minutes)
+    later, more, listening = tab.heap()
     prices = float(page.text_content("#rate") or 0)
     tab.close()
     return [
         Figure(f"heap after {minutes:g} minutes", later / 2**20, "MiB"),
         Figure("  grown by", later / heap - 1, "of it", "<= 0.20"),
         Figure("  nodes of the document grown by", more / nodes - 1, "of them", "<= 0.20"),
+        Figure("  listeners grown by", listening / listeners - 1, "of them", "<= 0.02"),
+        Figure("  CPU time of the page", 100 * cost, "% of a core"),
         Figure("  prices in its last minute", prices, "", ">= 1"),
         Figure("  complaints of the browser", len(tab.complaints), "; ".join(tab.complaints)[:2000], "<= 0"),
     ]

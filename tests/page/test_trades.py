@@ -62,7 +62,7 @@ def test_a_process_that_takes_no_trades_in_says_so(window: Tab, status: int) -> 
 
 
 def test_the_tape(window: Tab) -> None:
-    """Stored trades and new ones by time, each once, at most 200, with side in colour and sign, volume and venue."""
+    """Stored and new trades by time, each once, at most 200, with coloured side, volume and venue; none is cut off."""
     trades = Trades(window.page)
     now = time.time()
     trades.stored = [
@@ -92,6 +92,12 @@ def test_the_tape(window: Tab) -> None:
         trades.send(type="trade", trade=a_trade(number, now + number / 1000))
     expect(rows.nth(0).locator("td").nth(1)).to_have_text("349.000")
     expect(rows).to_have_count(200)
+    trades.send(type="trade", trade=a_trade(250, now + 1, side="sell", price=7.77201e-6, volume=8.123e-4))
+    expect(rows.nth(0).locator("td").nth(1)).to_have_text("0.00000777201")
+    cut = "cells => cells.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    for width in (390, 1100, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert (width, rows.nth(0).locator("td").evaluate_all(cut)) == (width, [])
 
 
 def test_a_burst_is_drawn_four_times_a_second(window: Tab) -> None:
@@ -174,11 +180,15 @@ def test_volume_bars(window: Tab) -> None:
 
 
 def test_volume_bars_of_more_trades_than_the_page_has(window: Tab) -> None:
-    """They come from the candles of trades; a trade that arrives later is added."""
+    """They come from the candles of trades, also where the first request fails; a later trade is added."""
     trades = Trades(window.page)
     trades.stored, trades.more = [a_trade(1, time.time(), volume=2)], "cursor"
     hour = float(time.time() // 3600 * 3600)
     trades.candles = [{"start": hour, "volume": 40.25}]
+    refusal = {"msg": "Trades cannot be read now", "code": "trades_unavailable"}
+    window.page.route(
+        "**/candles?*source=trades", lambda route: route.fulfill(status=503, json=refusal), times=2
+    )  # of two ranges
     page = window.open("/#btcusdt")
     wait_until(page, trades, "trades")
     page.locator("#detail").get_by_text("1w", exact=True).click()

@@ -62,15 +62,15 @@ class Tab:
         """Close the window."""
         self._context.close()
 
-    def heap(self) -> tuple[float, float]:
-        """Return the used bytes of the page's heap and its number of DOM nodes, after a garbage collection."""
+    def heap(self) -> tuple[float, float, float]:
+        """Return the used bytes of the page's heap, and its numbers of DOM nodes and listeners, without garbage."""
         session = self._context.new_cdp_session(self.page)
         session.send("HeapProfiler.enable")
         session.send("HeapProfiler.collectGarbage")
         used = session.send("Runtime.getHeapUsage")["usedSize"]
-        nodes = session.send("Memory.getDOMCounters")["nodes"]
+        counted = session.send("Memory.getDOMCounters")
         session.detach()
-        return float(used), float(nodes)
+        return float(used), float(counted["nodes"]), float(counted["jsEventListeners"])
 
     def cpu(self) -> Callable[[], float]:
         """Count CPU time from now on; return a function that returns the seconds of the page's main thread."""

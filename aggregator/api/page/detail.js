@@ -104,7 +104,7 @@ export class Detail {
     this.#drawDay(row);
     write(this.tier, row.tier);
     mark(this.tier, "data-tier", row.tier);
-    write(this.facts.rank, `#${row.rank}`);
+    write(this.rank, `#${row.rank}`);
     write(this.facts.age, known ? `${format.age(age)}${stale ? ", stale" : ""}` : "\u2013");
     mark(this.facts.age, "data-stale", stale ? "true" : null);
     const sources = `${row.sources}${context.exchanges ? ` of ${context.exchanges}` : ""}`;
@@ -239,6 +239,7 @@ export class Detail {
     this.star = make("button", { type: "button", class: "star", "aria-label": "Watch", "aria-pressed": "false" }, "\u2606");
     this.star.addEventListener("click", () => this.on.watch(this.row.symbol));
     this.tier = make("span", { class: "pill" });
+    this.rank = make("small", { title: "Rank" });
     const close = make("button", { type: "button", class: "plain icon close", "aria-label": "Close" }, "\u2715");
     close.addEventListener("click", () => this.dialog.close());
     this.big = make("p", { class: "amount" });
@@ -251,7 +252,7 @@ export class Detail {
     this.history = make("a", {}, "History");
     this.dialog.append(
       make("div", { class: "sheet" },
-        make("div", { class: "title" }, this.avatar, title, this.star, this.tier, close),
+        make("div", { class: "title" }, this.avatar, title, this.star, this.tier, this.rank, close),
         make("div", { class: "now" }, this.big, make("p", {}, this.change, " ", this.since)),
         this.#figures(), chart,
         make("section", { class: "from" }, make("h3", {}, "Venues"), this.#sources()),
@@ -273,7 +274,7 @@ export class Detail {
 
   #figures() {
     this.facts = {};
-    const names = { high: "High, 24 h", low: "Low, 24 h", volume: "Volume, 24 h", venues: "Venues", gap: "Venue gap", age: "Age", rank: "Rank" };
+    const names = { high: "High, 24 h", low: "Low, 24 h", volume: "Volume, 24 h", venues: "Venues", gap: "Venue gap", age: "Age" };
     const parts = Object.entries(names).map(([name, label]) => {
       this.facts[name] = make("dd", { "data-name": name });
       return make("div", {}, make("dt", {}, label), this.facts[name]);

@@ -85,3 +85,13 @@ export class Entries {
     return this.list.filter((entry) => entry.asset === asset);
   }
 }
+
+/** Return the entries with each headline once: it comes for every pair of the assets that it names. */
+export function gathered(entries) {
+  const seen = new Set();
+  return entries.filter((entry) => {
+    if (entry.topic !== "sentiment") return true;
+    const headline = `${entry.at} ${entry.text}`;
+    return !seen.has(headline) && seen.add(headline);
+  });
+}

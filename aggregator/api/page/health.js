@@ -14,6 +14,8 @@ export class Health {
   #failures = 0;
   #parts = new Map(); // by list and name: an item with its elements, kept while the name is in the list
   #seen = new Set();
+  #isKnown = false; // whether the service has told its state once
+  #wake = () => {};
 
   /** `changed()` is called when data that table rows use may have changed; `isLive()` tells whether prices arrive. */
   constructor(changed, isLive) {
@@ -37,8 +39,16 @@ export class Health {
   async run() {
     for (;;) {
       if (!document.hidden) await this.#ask();
-      await new Promise((resolve) => setTimeout(resolve, 1000 * EVERY));
+      await new Promise((resolve) => {
+        this.#wake = resolve;
+        setTimeout(resolve, 1000 * EVERY);
+      });
     }
+  }
+
+  /** Ask now, without the rest of the pause: the connection has come or gone. */
+  again() {
+    this.#wake();
   }
 
   async #ask() {
@@ -48,17 +58,18 @@ export class Health {
       this.ahead = format.ahead(response.headers.get("date"), Date.now() / 1000);
       if (!body.tiers) throw new Error(body.msg);
       this.#failures = 0;
+      this.#isKnown = true;
       this.#show(body);
     } catch {
       this.#failures += 1;
-      if (!this.isLive()) this.#away();
+      if (!this.isLive() && (this.#isKnown || this.#failures > 1)) this.#away(); // the first request may be before the service is up
       else if (this.#failures > 2) this.#state("warn", "State not known", "prices arrive, but the service is slow to tell its state");
     }
     this.changed();
   }
 
   #away() {
-    this.#state("away", "Not reachable", "the last known prices are shown");
+    this.#state("away", "Not reachable", this.#isKnown ? "the last known prices are shown" : "the page tries again by itself");
     this.#troubles([]);
   }
 

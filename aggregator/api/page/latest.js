@@ -1,6 +1,7 @@
 // The docked list of the latest anomalies, signals, headlines and alerts of all assets.
 
 import { make, mark, write } from "./dom.js";
+import { gathered } from "./events.js";
 import * as format from "./format.js";
 
 const SHOWN = 100;
@@ -36,7 +37,7 @@ export class Latest {
 
   /** Show entries, newest first; `added` of them are new. */
   show(entries, added) {
-    this.#entries = entries.slice(0, SHOWN);
+    this.#entries = gathered(entries).slice(0, SHOWN);
     if (!this.element.open) this.#unseen += added;
     if (this.#isDue) return;
     this.#isDue = true;

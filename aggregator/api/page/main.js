@@ -14,7 +14,7 @@ import { Latest } from "./latest.js";
 import { Market } from "./market.js";
 import { StoredEvents } from "./marks.js";
 import { Movers } from "./movers.js";
-import { arrange, DESCENDING_FIRST, LIVE } from "./order.js";
+import { arrange, DESCENDING_FIRST, emptyNote, LIVE } from "./order.js";
 import { Pulse } from "./pulse.js";
 import { TradeSocket } from "./socket.js";
 import { Table } from "./table.js";
@@ -23,7 +23,6 @@ const FIGURES_REST = 30; // seconds until the figures of a row in view are reque
 const OTHERS_REST = 180; // the same for rows out of view, which movers and the order need
 const SPARKLINES_REST = 600;
 const MOVERS_REST = 2; // seconds between two drawings of the movers
-const LOCKED = "Reading prices needs an API key here (READ_KEYS), which this page cannot send. Programs can: see API.";
 const view = { query: "", tier: "", quote: "", watched: null, key: "rank", descending: false };
 const market = new Market();
 const pulse = new Pulse(byId("rate"));
@@ -116,6 +115,9 @@ function connection(state, message) {
   told = state;
   socket.allow(state === "live");
   events.allow(state === "live");
+  health.again();
+  due.order = true;
+  soon();
   const element = byId("connection");
   mark(element, "data-state", state);
   write(element.lastElementChild, state === "live" ? "Live" : "Reconnecting\u2026");
@@ -164,8 +166,9 @@ function order() {
   due.order = false;
   const rows = arrange(market.rows.values(), view);
   table.arrange(rows);
-  write(byId("nothing"), locked ? LOCKED : view.watched && !view.watched.size ? "The watchlist is empty: press the star of an asset." : "No asset fits.");
-  byId("nothing").hidden = !locked && (rows.length > 0 || !market.rows.size);
+  const note = emptyNote(rows.length, market.rows.size, { locked, isAway: told === "reconnecting", watched: view.watched });
+  write(byId("nothing"), note);
+  byId("nothing").hidden = !note;
   controls.count(market.rows, rows.length);
 }
 
@@ -255,6 +258,7 @@ function drawMovers() {
   if (now - moversAt < MOVERS_REST || document.hidden) return;
   moversAt = now;
   movers.draw(market.rows.values());
+  table.leave(market.isYoung ? ["range"] : []);
 }
 
 byId("table").addEventListener("click", (event) => event.target.closest("[data-key]") && sortBy(event.target.closest("[data-key]").dataset.key));

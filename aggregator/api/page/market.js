@@ -34,6 +34,12 @@ export class Market {
     return news ? row : null;
   }
 
+  /** Whether the stored prices are too young for the highest and the lowest of a day, of each asset. */
+  get isYoung() {
+    const days = [...this.rows.values()].map((row) => row.day).filter(Boolean);
+    return days.some((day) => day.reason === "history_too_young") && !days.some((day) => day.reference);
+  }
+
   /** Set the 24-hour figures of an asset, from a price with `details=true`. */
   figure(body) {
     const row = this.rows.get(body.asset);

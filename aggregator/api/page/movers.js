@@ -38,7 +38,7 @@ export class Movers {
 
   draw(rows) {
     const found = moversOf(rows);
-    for (const name of ["up", "down"]) write(this.parts[name].note, found.isDay ? "24 h" : "since the oldest known price");
+    for (const name of ["up", "down"]) write(this.parts[name].note, found.isDay ? "24 h" : "since oldest price");
     for (const [name, part] of Object.entries(this.parts)) {
       part.items.forEach((item, index) => drawItem(item, found[name][index] ?? null, name));
       part.none.hidden = found[name].length > 0;

@@ -77,3 +77,17 @@ export function quotesOf(rows) {
   for (const row of rows) if (row.quote) found.set(row.quote, (found.get(row.quote) ?? 0) + 1);
   return [...found].sort((one, other) => other[1] - one[1] || (one[0] < other[0] ? -1 : 1)).map(([quote]) => quote);
 }
+
+const LOCKED = "Reading prices needs an API key here (READ_KEYS), which this page cannot send. Programs can: see API.";
+const AWAY = "The service cannot be reached. The page tries again by itself.";
+
+/**
+ * Return the text in place of the rows, "" if there are some. `shown` rows of `known` fit the view; `{locked, isAway,
+ * watched}` are whether a key is needed, whether the connection is lost, and the watchlist if it filters.
+ */
+export function emptyNote(shown, known, { locked, isAway, watched }) {
+  if (locked) return LOCKED;
+  if (shown) return "";
+  if (!known) return isAway ? AWAY : "Loading prices\u2026";
+  return watched && !watched.size ? "The watchlist is empty: press the star of an asset." : "No asset fits.";
+}

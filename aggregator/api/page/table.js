@@ -12,6 +12,7 @@ export class Table {
   rows = [];
   selected = null; // a symbol
   hidden = new Set(); // keys of columns that the user has hidden
+  #left = new Set(); // keys of columns that have no value in any row
   #slots = [];
   #bySymbol = new Map(); // symbol -> the slot that shows it
   #height = 52;
@@ -36,12 +37,19 @@ export class Table {
     if (this.body.style.height !== tall) this.body.style.height = tall;
   }
 
+  /** Leave out columns that have no value in any row. */
+  leave(keys) {
+    if (keys.length === this.#left.size && keys.every((key) => this.#left.has(key))) return;
+    this.#left = new Set(keys);
+    this.measure();
+  }
+
   /** Measure again after a change of the layout, and show the columns that fit. */
   measure() {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const wide = this.grid.clientWidth / rem;
     mark(this.grid, "data-narrow", wide < NARROW ? "true" : null);
-    const columns = wide < NARROW ? COLUMNS : fitting(wide, this.hidden);
+    const columns = wide < NARROW ? COLUMNS : fitting(wide, new Set([...this.hidden, ...this.#left]));
     this.grid.style.setProperty("--columns", template(columns));
     this.#columns = columns.map((column) => column.key);
     for (const cells of [this.head, ...this.#slots.map((slot) => slot.cells)]) this.#hideCells(cells);
@@ -127,6 +135,7 @@ export class Table {
     if (slot.index !== index) {
       slot.index = index;
       slot.element.style.transform = `translateY(${index * this.#height}px)`;
+      slot.element.style.order = index; // for print, where rows follow each other
       mark(slot.element, "aria-rowindex", index + 2);
       slot.element.hidden = false;
     }

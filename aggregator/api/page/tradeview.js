@@ -28,6 +28,7 @@ export class TradeView {
   #asked = 0; // counts openings, so that late responses for an earlier asset are dropped
   #drawnAt = -Infinity;
   #checkedAt = -Infinity;
+  #volumesMissedAt = Infinity; // when the volumes could not be loaded
   #isUnchecked = false; // whether trades have come since the tape was loaded or compared
   #timer = 0;
   #problem = "";
@@ -94,6 +95,7 @@ export class TradeView {
 
   /** Compare the tape with the stored trades, now and then: a slow stream leaves trades out. Load it if it lacks one, or failed. */
   async check() {
+    if (performance.now() - this.#volumesMissedAt > 2 * CHECK) this.loadVolumes();
     const newest = this.#tape.trades[0];
     if (!this.row || this.#isOff || performance.now() - this.#checkedAt < CHECK) return;
     if (this.#problem) {
@@ -117,13 +119,15 @@ export class TradeView {
   async loadVolumes() {
     if (!this.row || !this.volumes.isPartial) return;
     const [asked, [name, seconds]] = [this.#asked, this.interval];
+    this.#volumesMissedAt = Infinity;
     const counted = this.volumes.counted(seconds);
     try {
       const { candles } = await this.ask(`/prices/${this.row.symbol}/candles?interval=${name}&source=trades`);
       if (asked === this.#asked && seconds === this.interval[1]) this.volumes.fill(seconds, candles, counted);
       this.#soon();
-    } catch {
-      // such as 400: an interval has too many trades to add up
+    } catch (error) {
+      // 400: an interval has too many trades to add up, now and later
+      if (asked === this.#asked && error.status !== 400) this.#volumesMissedAt = performance.now();
     }
   }
 
@@ -162,6 +166,7 @@ export class TradeView {
   #clear() {
     this.#asked += 1;
     this.#problem = "";
+    this.#volumesMissedAt = Infinity;
     this.#isLoaded = false;
     this.#tape.clear();
     this.volumes.restart([], Infinity);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Entries, entryOf, MOST, urlOf } from "../../../aggregator/api/page/events.js";
+import { Entries, entryOf, gathered, MOST, urlOf } from "../../../aggregator/api/page/events.js";
 import { EventSocket } from "../../../aggregator/api/page/eventsocket.js";
 import { recorded } from "./sockets.mjs";
 
@@ -89,4 +89,11 @@ test("a lost connection is made again, while the page is connected", () => {
   live.allow(false);
   due();
   assert.equal(sockets.length, 2);
+});
+
+test("a headline that comes for several pairs is in the list once; the same words at another time are another one", () => {
+  const headline = (asset, at) => entryOf("sentiment_item", { asset, published_at: at, id: asset, label: "positive", headline: "SHIB praised" });
+  const alert = entryOf("alert", { asset: "shibusdt", timestamp: 9, id: "a", message: "SHIB praised" });
+  const [first, same, later] = [headline("shibusdt", 9), headline("shibusdc", 9), headline("shibusdt", 10)];
+  assert.deepEqual(gathered([later, first, same, alert, alert]), [later, first, alert, alert]);
 });

@@ -51,3 +51,14 @@ test("points are bounded, ordered, unique by time, and not of more than a day", 
   assert.ok(points.every((point, index) => index === 0 || point[0] > points[index - 1][0]));
   assert.deepEqual(thinned([[0, 1], [100_000, 2], [150_000, 3]]), [[100_000, 2], [150_000, 3]]);
 });
+
+test("a history is young until the highest and the lowest of a day are known for an asset", () => {
+  const market = new Market();
+  assert.equal(market.isYoung, false); // not known yet
+  for (const asset of ["btcusdt", "ethusdt"]) market.take(body(100, 10, asset));
+  const figures = { change_24h: null, high_24h: null, low_24h: null, volume_24h: 5, figures_reason: "history_too_young" };
+  market.figure({ asset: "btcusdt", price: 100, ...figures });
+  assert.equal(market.isYoung, true);
+  market.figure({ asset: "ethusdt", price: 100, ...figures, change_24h: 1, high_24h: 101, low_24h: 98, figures_reason: null });
+  assert.equal(market.isYoung, false);
+});

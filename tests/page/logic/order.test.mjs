@@ -4,7 +4,7 @@ import test from "node:test";
 import { fitting, template } from "../../../aggregator/api/page/columns.js";
 import { csvOf } from "../../../aggregator/api/page/csv.js";
 import { moversOf } from "../../../aggregator/api/page/movers.js";
-import { arrange, counts, quotesOf } from "../../../aggregator/api/page/order.js";
+import { arrange, counts, emptyNote, quotesOf } from "../../../aggregator/api/page/order.js";
 
 const row = (symbol, rank, tier, price, first = price) => ({
   symbol, rank, tier, price, first: { price: first, at: 1 }, base: symbol.slice(0, 3), quote: symbol.endsWith("usdt") ? "usdt" : "btc",
@@ -84,5 +84,15 @@ test("columns leave in their order when there is no room, and asset and price st
   assert.deepEqual(keys(0, ["price"]), ["watch", "asset", "price"]);
   const some = keys(60);
   assert.ok(some.includes("day") && some.includes("gap") && !some.includes("tier"));
-  assert.equal(template(fitting(0, new Set())), "1.9rem minmax(13rem, 1.3fr) minmax(7.6rem, 1fr)");
+  assert.equal(template(fitting(0, new Set())), "1.9rem minmax(13rem, 0.6fr) minmax(9rem, 0.7fr)");
+});
+
+test("an empty table says why it is empty", () => {
+  const view = { locked: false, isAway: false, watched: null };
+  assert.equal(emptyNote(3, 4, view), "");
+  assert.equal(emptyNote(0, 0, view), "Loading prices\u2026");
+  assert.match(emptyNote(0, 0, { ...view, isAway: true }), /cannot be reached/);
+  assert.equal(emptyNote(0, 4, view), "No asset fits.");
+  assert.match(emptyNote(0, 4, { ...view, watched: new Set() }), /watchlist is empty/);
+  assert.match(emptyNote(3, 4, { ...view, locked: true }), /API key/);
 });
