@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from aggregator.archive.storages import open_storage
 from aggregator.archive.storages.address import ArchiveAddress, FolderAddress, parse_archive_url
+from aggregator.archive.storages.registry import open_storage
 from aggregator.cli.doctor.checks import Finding, failure, passed
 from aggregator.errors import StoreError
 from aggregator.runtime.data_folder import remove_folders

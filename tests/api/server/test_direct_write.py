@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from aggregator.api.fast_path import FastPath
+from aggregator.api.fast_path.get import FastPath
 from aggregator.api.server.direct_write import DIRECT_WRITE, DirectWrite, take_direct_write
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
