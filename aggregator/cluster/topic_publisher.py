@@ -8,7 +8,7 @@ Every process gets a value the same way and in the same order, so a stream may b
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import islice
 from typing import Any, Generic
 
@@ -37,9 +37,15 @@ class TopicPublisher:
     """
 
     def __init__(
-        self, client: RedisClient, topics: Collection[AnyTopic], conflated: Collection[str], metrics: TradeMetrics
+        self,
+        client: RedisClient,
+        topics: Collection[AnyTopic],
+        conflated: Collection[str],
+        metrics: TradeMetrics,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
+        self._sleep = sleep
         self._conflated = conflated
         self._metrics = metrics
         self._queues: dict[str, _Queue[Any]] = {}
@@ -68,17 +74,21 @@ class TopicPublisher:
     async def run(self) -> None:
         """Flush what waits; flush once more when cancelled. Never returns.
 
-        After a flush there is a pause as long as the flush, of 1 to 10 ms. So a value waits shortly while few come, and
-        a busy process collects many for each flush.
+        A value that comes while nothing waits is flushed at once, and after it what has come meanwhile. From then on
+        there is a pause between two flushes, as long as a flush, of 1 to 10 ms, until nothing waits again. So a value
+        waits for the flush before it at most while few come, and a busy process collects many for each flush.
         """
         try:
             while True:
                 await self._waiting.wait()
                 self._waiting.clear()
+                if any(self._queues.values()):
+                    await self._flush_patiently()
                 while any(self._queues.values()):
                     started = time.monotonic()
                     await self._flush_patiently()
-                    await asyncio.sleep(pause_after(time.monotonic() - started))
+                    if any(self._queues.values()):
+                        await self._sleep(pause_after(time.monotonic() - started))
         finally:
             await self._flush_last()
 

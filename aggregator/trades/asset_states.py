@@ -34,6 +34,11 @@ class AssetStates(msgspec.Struct, frozen=True):
             operator = self.operators[asset] = AssetFeatures(asset, self.most, self.lateness)
         return operator
 
+    def is_late(self, trade: Trade) -> bool:
+        """Whether the next trade of the log is too far behind the newest one of its asset."""
+        newest = self.newest.get(trade.asset)
+        return newest is not None and trade.timestamp < newest - self.lateness
+
     def measure(self, trade: Trade) -> list[Measured]:
         """Take a trade that was published before, in the order of the log; return it if analytics are to take it."""
         asset, timestamp = trade.asset, trade.timestamp

@@ -37,8 +37,9 @@ from aggregator.trades.ports import (
     TradeStore,
 )
 from aggregator.trades.receipts import receipts_of
+from aggregator.trades.republication import ToPublish
 from aggregator.trades.saved_windows import PACE, Pace, WindowSaver
-from aggregator.trades.takeover import Takeover, ToPublish
+from aggregator.trades.takeover import Takeover
 from aggregator.trades.topics import FEATURES, TRADES
 
 T = TypeVar("T")
@@ -162,6 +163,8 @@ class Processor:
 
     async def _finish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
         """Publish and acknowledge what this process still owns of a stored batch."""
+        republication = self._takeover.republication
+        late_in_store = await republication.late_in_store(batch, trades, new)
         owned = await self._log.owned(batch)
         self._takeover.name_saved(owned)
         if len(owned) < len(batch):
@@ -169,7 +172,7 @@ class Processor:
             trades = [trade for trade in trades if trade.asset in assets]
             new = [trade for trade in new if trade.asset in assets]
         if trades:
-            self._publish(owned, trades, self._takeover.to_publish(owned, trades, new))
+            self._publish(owned, trades, republication.to_publish(owned, trades, new, late_in_store))
         else:
             self._log.commit(owned, [Receipt(0, 0)] * len(owned))
         self._takeover.save(owned)

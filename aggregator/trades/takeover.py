@@ -6,70 +6,26 @@ that trades once an hour, is completed from the store, at its next trade.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from aggregator.models import FUTURE_TOLERANCE, Trade, TradeKey, trade_key
+from aggregator.models import FUTURE_TOLERANCE, Trade, trade_key
 from aggregator.trades.asset_states import AssetStates, by_asset
 from aggregator.trades.event_log.partition import Assignment, FromPartition
 from aggregator.trades.features import FIVE_MINUTES, PRIOR_VOLUMES
 from aggregator.trades.ports import Appended, TradeStore
 from aggregator.trades.replayed import Replayed
+from aggregator.trades.republication import Republication, Retried
 from aggregator.trades.saved_windows import WindowSaver
 
 if TYPE_CHECKING:
     from aggregator.trades.analytic import Measured
 
-T = TypeVar("T")
-
 _PAGE = 2000
 _AT_ONCE = 16  # assets whose stored trades are read at once
-_MOST_NOTED = 10_000  # keys of an asset
 _ASSETS = 100  # that are looked for at once
-
-
-class _Stored(msgspec.Struct):
-    """The trades of an asset whose window was read from the store, and those that this process has published since.
-
-    A window from the records of the log has what was published; the store may have more. `since` is the oldest time
-    that was read, `late` has the keys of the late trades. Lateness depends on the order of the log: it is that of the
-    first owner, not what the newest stored trade suggests.
-    """
-
-    since: float
-    late: frozenset[TradeKey]
-    published: dict[TradeKey, None]
-
-    def unpublished(self, trade: Trade) -> Trade | None:
-        """Return a trade of the store as it was stored; None if it was published, or is too old to know."""
-        key = trade_key(trade)
-        if trade.timestamp < self.since or key in self.published:
-            return None
-        return msgspec.structs.replace(trade, late=key in self.late)
-
-    def note(self, trade: Trade) -> None:
-        """Note a trade that is published."""
-        self.published[trade_key(trade)] = None
-        if len(self.published) > _MOST_NOTED:
-            del self.published[next(iter(self.published))]
-
-
-class ToPublish(NamedTuple):
-    """The trades of a batch to be published, and those of them that the windows do not have."""
-
-    published: Sequence[Trade]
-    measured: Sequence[Trade]
-
-
-class Retried(Protocol):
-    """Runs calls of a store."""
-
-    async def __call__(self, work: Callable[[], Awaitable[T]], /) -> T:
-        """Return the result of `work`, however long the store is away."""
 
 
 class Takeover:
@@ -82,9 +38,11 @@ class Takeover:
         self._saver = saver
         self._states = states
         self._retried = retried
+        self.republication = Republication(store, states, retried)
+        """Decides what is published of a batch."""
+
         self._ready: dict[str, Assignment] = {}
         self._replayed: dict[str, Replayed] = {}
-        self._stored: dict[str, _Stored] = {}  # of each asset whose window is from the store
         self._restored: set[Assignment] = set()  # those with saved windows, or that had none
 
     async def rebuild(self, assets: Sequence[str]) -> None:
@@ -126,44 +84,6 @@ class Takeover:
                 await self._complete({trade.asset for trade in one.trades}, one.assignment)
         return rest
 
-    def to_publish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> ToPublish:
-        """Return the trades to be published: those new to the store, and those that may not have been published.
-
-        The latter were stored by a process that may have ended before it published them. `trades` are those of the
-        whole batch.
-        """
-        if len(new) == len(trades) and not self._stored:
-            return ToPublish(new, new)
-        if not any(isinstance(one, FromPartition) and one.is_uncertain for one in batch):
-            return ToPublish(new, new)
-        left = {(trade.asset, *trade_key(trade)) for trade in new}
-        seen: set[tuple[object, ...]] = set()
-        found, measured, place = list[Trade](), list[Trade](), iter(trades)
-        for one in batch:
-            is_uncertain = isinstance(one, FromPartition) and one.is_uncertain
-            for trade in islice(place, len(one.trades)):
-                key = (trade.asset, *trade_key(trade))
-                if key in seen:
-                    continue
-                again = trade if key in left else self._unpublished(trade) if is_uncertain else None
-                if again is None:
-                    continue
-                seen.add(key)
-                found.append(again)
-                stored = self._stored.get(trade.asset)
-                if stored is None or key in left:
-                    measured.append(again)
-                if stored is not None:
-                    stored.note(trade)
-        return ToPublish(found, measured)
-
-    def _unpublished(self, trade: Trade) -> Trade | None:
-        """Return a stored trade that may not have been published, as it was stored; None if it was."""
-        stored = self._stored.get(trade.asset)
-        if stored is not None:
-            return stored.unpublished(trade)
-        return trade if trade.late or not self._states.operator(trade.asset).has(trade) else None
-
     def name_saved(self, batch: Sequence[Appended]) -> None:
         """Have the commit of a batch, which follows, name saved windows."""
         if self._saver is not None:
@@ -179,7 +99,7 @@ class Takeover:
         return [
             asset
             for asset, assignment in self._ready.items()
-            if assignment is one.assignment and not (one.is_uncertain and asset in self._stored)
+            if assignment is one.assignment and not (one.is_uncertain and self.republication.is_from_store(asset))
         ]
 
     async def _restore(self, assignment: Assignment) -> None:
@@ -188,7 +108,7 @@ class Takeover:
         found = {} if self._saver is None else await self._saver.load(assignment)
         await self._begin([*found])
         for asset, (quote, features) in found.items():
-            self._stored.pop(asset, None)
+            self.republication.begin_from_log(asset)
             self._states.restore(asset, quote, features)
             self._ready[asset] = assignment
             self._replayed[asset] = Replayed(assignment)
@@ -215,6 +135,8 @@ class Takeover:
         for asset, trades in trades_of.items():
             known[asset].add(trades)
             for trade in trades:
+                if self._states.is_late(trade):
+                    self.republication.note_late(trade)
                 measured += self._states.measure(trade)
         self._states.analyse(measured)
         if one.ends_replay:
@@ -252,7 +174,7 @@ class Takeover:
             self._drop(asset)
             self._ready.pop(asset, None)
             self._replayed.pop(asset, None)
-            self._stored.pop(asset, None)
+            self.republication.forget(asset)
 
     async def _measure_stored(self, asset: str) -> None:
         """Measure the stored trades that the features of an asset depend on.
@@ -265,7 +187,7 @@ class Takeover:
         if not trades or (known is not None and trade_key(known) > trade_key(trades[-1])):
             return
         self._states.forget(asset)
-        self._stored[asset] = _Stored(trades[0].timestamp, frozenset(trade_key(one) for one in trades if one.late), {})
+        self.republication.begin_from_store(asset, trades)
         measured: list[Measured] = []
         for trade in trades:
             self._states.quotes[asset] = trade

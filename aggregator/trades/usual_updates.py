@@ -10,6 +10,7 @@ from aggregator.trades.validation import LEAST_TIME, MOST_EXACT, FindAsset
 
 _LEAST_PRICE, _TOO_LARGE_PRICE = 1e-4, 1e16  # between them, `repr` of a float has no exponent, and few digits
 _HALF = 0.5
+_VOLUMES = tuple(map(Decimal, range(4096)))  # shared, which saves a quarter of the memory of trades
 _id_hash = blake2b(digest_size=12)  # copied for each id, which takes two thirds of the time of a new one
 
 
@@ -48,5 +49,6 @@ def usual_trades(updates: Iterable[MarketUpdate], find: FindAsset, venue: str, l
         one.update(
             f"{symbol}\x1f{text}\x1f{volume}\x1f{digits[:10]}.{digits[10:].rstrip('0') or '0'}{rest_of_id}".encode()
         )
-        found.append(Trade(asset.symbol, Decimal(text), Decimal(volume), timestamp, venue, one.hexdigest()))
+        shared = _VOLUMES[volume] if volume < len(_VOLUMES) else Decimal(volume)
+        found.append(Trade(asset.symbol, Decimal(text), shared, timestamp, venue, one.hexdigest()))
     return found

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from signal import SIGCONT, SIGKILL, SIGSTOP
+from types import SimpleNamespace
+from typing import Self, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -119,6 +121,48 @@ async def test_every_process_gets_every_value_once_and_in_order() -> None:
 def test_the_longer_a_flush_takes_the_longer_values_are_collected() -> None:
     """The pause is as long as the flush, within its bounds."""
     assert [pause_after(seconds) for seconds in (0, 0.0005, 0.004, 0.01, 3)] == [0.001, 0.001, 0.004, 0.01, 0.01]
+
+
+class _Pipe:
+    """A flush to a Redis in which other trades come: each of `arriving` is published during a flush."""
+
+    def __init__(self, arriving: list[Trade]) -> None:
+        self.arriving = arriving
+        self.publisher: TopicPublisher | None = None
+        self.events: list[object] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def publish(self, _: str, body: bytes) -> None:
+        self.events.append([one.id for one in TRADES.decode(body)])
+
+    async def execute(self) -> None:
+        assert self.publisher is not None
+        if self.arriving:
+            self.publisher.publish(TRADES, [self.arriving.pop(0)])
+
+
+async def test_pauses_begin_with_the_second_flush_of_a_busy_time() -> None:
+    """A trade that comes during the first flush after a rest does not wait; the next ones are collected."""
+    pipe = _Pipe([trade(2), trade(3)])
+
+    async def sleep(_: float) -> None:
+        pipe.events.append("pause")
+        publisher.publish(TRADES, [trade(4)])
+
+    client = SimpleNamespace(channel=str, redis=SimpleNamespace(pipeline=lambda **_: pipe))
+    metrics = Metrics(CollectorRegistry()).trades
+    publisher = pipe.publisher = TopicPublisher(cast("RedisClient", client), (TRADES,), (), metrics, sleep)
+    async with running(publisher.run):
+        publisher.publish(TRADES, [trade(1)])
+        await until(lambda: len(pipe.events) == 4)
+        publisher.publish(TRADES, [trade(5)])
+        await until(lambda: len(pipe.events) == 5)
+    assert pipe.events == [["1"], ["2"], "pause", ["3", "4"], ["5"]]
 
 
 async def test_redis_killed_and_back() -> None:

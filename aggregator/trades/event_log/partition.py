@@ -43,6 +43,9 @@ class Assignment:
         self.is_lost = False
         """Another process may own the partition: nothing more may be published or committed."""
 
+        self.is_ending = False
+        """Another process is to have the partition: no more of its records are taken into work."""
+
         self.released = threading.Event()
         """Set once the processor has forgotten the assets of the partition."""
 

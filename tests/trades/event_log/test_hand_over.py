@@ -1,17 +1,24 @@
 """The hand-over from the consumer's thread: at once while the event loop waits, and nothing across a rebalance."""
 
+import time
 from collections.abc import Callable
 from threading import Thread
 from typing import cast
 
 import pytest
 from confluent_kafka import Consumer, Message
+from prometheus_client import CollectorRegistry
 
+from aggregator.observability.metrics import Metrics
 from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka_url
-from aggregator.trades.event_log.kafka.client import KafkaClients
+from aggregator.trades.event_log.kafka.client import KafkaClients, position
 from aggregator.trades.event_log.kafka.consumer import KafkaConsumer
 from aggregator.trades.event_log.kafka.hand_over import MOST_WAITING, HandedOver, HandOver
-from aggregator.trades.event_log.partition import Assignment
+from aggregator.trades.event_log.kafka.log import KafkaLog
+from aggregator.trades.event_log.partition import NOTHING, Assignment
+from aggregator.trades.event_log.records import SOURCE, RecordParser
+from aggregator.trades.ingest import Parser
+from tests.parts.processing import CATALOG, LATENESS, Buried
 
 SPAN = 300.0
 
@@ -120,6 +127,22 @@ def test_a_record_whose_partition_goes_to_another_process() -> None:
 
     library.rebalance = rebalance
     assert read(consumer) == [(1, 7)]
+
+
+async def test_waiting_records_of_a_partition_that_is_taken_away() -> None:
+    """They are left to the next owner, which does not wait until they, and those of other partitions, are processed."""
+    metrics = Metrics(CollectorRegistry()).trades
+    parser = RecordParser(Parser(CATALOG.find, SOURCE), "json")
+    log = KafkaLog(_Clients(Library(None)), 10, parser, Buried(), metrics, LATENESS, time.time)
+    consumer = log._consumer
+    consumer._commits.assignments = {number: assignment(number) for number in range(2)}
+    for offset in range(2):
+        consumer.handed_over.put(HandedOver([message(0, offset), message(1, offset)], consumer.assignments, 0.0))
+    consumer._end([position("trades", 0, NOTHING)])
+    (end,) = log.waiting_batch()
+    assert (end.assignment.partition, end.ends) == (0, True)
+    assert [(one.assignment.partition, one.first, one.following) for one in log.waiting_batch()] == [(1, 0, 2)]
+    assert log.waiting_batch() == []
 
 
 def test_waits_of_the_thread() -> None:

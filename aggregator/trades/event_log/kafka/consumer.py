@@ -234,8 +234,14 @@ class KafkaConsumer:
                 self.assignments[partition].is_lost = True
 
     def _end(self, partitions: Sequence[TopicPartition]) -> list[Assignment]:
+        """Hand over the ends of assignments, and return these.
+
+        Their records that wait are left to the next owner. To process them would take seconds in which nobody reads
+        the partitions, where most wait, as after another takeover.
+        """
         ending = [self.assignments[one.partition] for one in partitions if one.partition in self.assignments]
         for one in ending:
+            one.is_ending = True
             self.handed_over.put(HandedOver((), self.assignments, time.monotonic(), one))
         return ending
 

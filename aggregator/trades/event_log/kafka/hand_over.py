@@ -34,9 +34,12 @@ class HandOver:
         self._wanted.set()
 
     def put(self, one: HandedOver) -> None:
-        """Hand over; the queue takes more than its bound."""
+        """Hand over; the queue takes more than its bound. The end of an assignment comes before all records."""
         with self._lock:
-            self._waiting.append(one)
+            if one.ended is None:
+                self._waiting.append(one)
+            else:
+                self._waiting.appendleft(one)
             self._wanted.clear()
             self._size += len(one.messages)
         self._notify()

@@ -156,7 +156,8 @@ class KafkaLog:
         return [
             part
             for partition, messages in by_partition.items()
-            if (assignment := one.assignments.get(partition)) is not None and not assignment.is_lost
+            if (assignment := one.assignments.get(partition)) is not None
+            if not (assignment.is_lost or assignment.is_ending)
             for first in range(0, len(messages), MOST_CONSUMED)  # window starts are kept by part
             for part in self._divided(messages[first : first + MOST_CONSUMED], assignment, one.arrived)
         ]

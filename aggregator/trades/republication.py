@@ -1,0 +1,209 @@
+"""Trades that are published after a takeover: new ones, and those that an earlier owner may have stored only.
+
+A trade that the store has already is published again, as it was stored, unless this process or the records that were
+read again show that it was published.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from aggregator.models import Trade, TradeKey, trade_key
+from aggregator.trades.asset_states import AssetStates
+from aggregator.trades.event_log.partition import FromPartition
+from aggregator.trades.ports import Appended, TradeStore
+
+T = TypeVar("T")
+
+_PAGE = 2000
+_AT_ONCE = 16  # trades that are looked for at once
+_MOST_NOTED = 10_000  # keys of an asset
+
+Key = tuple[str, TradeKey]
+"""Asset and key of a trade."""
+
+
+class Retried(Protocol):
+    """Runs calls of a store."""
+
+    async def __call__(self, work: Callable[[], Awaitable[T]], /) -> T:
+        """Return the result of `work`, however long the store is away."""
+
+
+class ToPublish(NamedTuple):
+    """The trades of a batch to be published, and those of them that the windows do not have."""
+
+    published: Sequence[Trade]
+    measured: Sequence[Trade]
+
+
+class _Stored(msgspec.Struct):
+    """The trades of an asset whose window was read from the store, and those that this process has published since.
+
+    A window from the records of the log has what was published; the store may have more. `since` is the oldest time
+    that was read, `late` has the keys of the late trades. Lateness depends on the order of the log: it is that of the
+    first owner, not what the newest stored trade suggests.
+    """
+
+    since: float
+    late: frozenset[TradeKey]
+    published: dict[TradeKey, None]
+
+    def unpublished(self, trade: Trade) -> Trade | None:
+        """Return a trade of the store, from `since` on, as it was stored; None if it was published."""
+        key = trade_key(trade)
+        return None if key in self.published else msgspec.structs.replace(trade, late=key in self.late)
+
+
+class Republication:
+    """Decides what is published of batches in which some trades may have been stored by an earlier owner."""
+
+    def __init__(self, store: TradeStore, states: AssetStates, retried: Retried) -> None:
+        self._store = store
+        self._states = states
+        self._retried = retried
+        self._stored: dict[str, _Stored] = {}  # of each asset whose window is from the store
+        self._late: dict[str, dict[TradeKey, None]] = {}  # published late trades of the others: windows lack them
+
+    def begin_from_store(self, asset: str, trades: Sequence[Trade]) -> None:
+        """Note that the window of an asset has these trades of the store, oldest first."""
+        late = frozenset(trade_key(one) for one in trades if one.late)
+        self._stored[asset] = _Stored(trades[0].timestamp, late, {})
+
+    def begin_from_log(self, asset: str) -> None:
+        """Note that the window of an asset has what was published."""
+        self._stored.pop(asset, None)
+
+    def is_from_store(self, asset: str) -> bool:
+        """Whether the window of an asset is from the store."""
+        return asset in self._stored
+
+    def forget(self, asset: str) -> None:
+        """Forget an asset."""
+        self._stored.pop(asset, None)
+        self._late.pop(asset, None)
+
+    def note_late(self, trade: Trade) -> None:
+        """Note a late trade that was published."""
+        _note(self._late.setdefault(trade.asset, {}), trade)
+
+    async def late_in_store(
+        self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]
+    ) -> frozenset[Key]:
+        """Return the late trades of a batch that the store had before as late ones, unless they were published.
+
+        The arguments are those of `to_publish`. A late record of a trade that was stored as one in time is a
+        repetition: windows had the first one.
+        """
+        if len(new) == len(trades) or not _has_uncertain(batch):
+            return frozenset()
+        left = set(map(_key, new))
+        asked = {
+            _key(trade): trade
+            for trade, is_uncertain in _uncertain(batch, trades)
+            if is_uncertain and trade.late and _key(trade) not in left and self._must_be_looked_up(trade)
+        }
+        found: set[Key] = set()
+        waiting = iter(asked.items())
+        while some := list(islice(waiting, _AT_ONCE)):
+            are_late = await asyncio.gather(*(self._retried(partial(self._is_stored_late, one)) for _, one in some))
+            found.update(key for (key, _), is_late in zip(some, are_late, strict=True) if is_late)
+        return frozenset(found)
+
+    def to_publish(
+        self,
+        batch: Sequence[Appended],
+        trades: Sequence[Trade],
+        new: Sequence[Trade],
+        late_in_store: frozenset[Key] = frozenset(),
+    ) -> ToPublish:
+        """Return the trades to be published: those new to the store, and those that may not have been published.
+
+        The latter were stored by a process that may have ended before it published them. `trades` are those of the
+        whole batch.
+        """
+        if not _has_uncertain(batch):
+            return ToPublish(new, new)
+        if len(new) == len(trades) and not self._stored:
+            self._note(trade for trade in new if trade.late)
+            return ToPublish(new, new)
+        left, seen = set(map(_key, new)), set[Key]()
+        found, measured = list[Trade](), list[Trade]()
+        for trade, is_uncertain in _uncertain(batch, trades):
+            key = _key(trade)
+            if key in seen:
+                continue
+            is_new = key in left
+            again = trade if is_new else self._unpublished(trade, late_in_store) if is_uncertain else None
+            if again is not None:
+                seen.add(key)
+                found.append(again)
+                if is_new or not self.is_from_store(trade.asset):
+                    measured.append(again)
+        self._note(found)
+        return ToPublish(found, measured)
+
+    def _note(self, published: Iterable[Trade]) -> None:
+        """Note what is published and the windows do not tell."""
+        for trade in published:
+            stored = self._stored.get(trade.asset)
+            if stored is not None:
+                _note(stored.published, trade)
+            elif trade.late:
+                self.note_late(trade)
+
+    def _must_be_looked_up(self, trade: Trade) -> bool:
+        """Whether only the store can tell how a late trade was stored, and nothing tells that it was published."""
+        stored = self._stored.get(trade.asset)
+        if stored is not None:
+            return trade.timestamp < stored.since and trade_key(trade) not in stored.published
+        return trade_key(trade) not in self._late.get(trade.asset, ())
+
+    def _unpublished(self, trade: Trade, late_in_store: frozenset[Key]) -> Trade | None:
+        """Return a stored trade that may not have been published, as it was stored; None if it was."""
+        stored = self._stored.get(trade.asset)
+        if stored is not None and trade.timestamp >= stored.since:
+            return stored.unpublished(trade)
+        if trade.late:
+            is_unpublished = _key(trade) in late_in_store and self._must_be_looked_up(trade)
+            return trade if is_unpublished else None
+        return None if self._states.operator(trade.asset).has(trade) else trade
+
+    async def _is_stored_late(self, trade: Trade) -> bool:
+        """Whether the store has a trade, and as a late one."""
+        at, key, after = trade.timestamp, trade_key(trade), None
+        while True:
+            page = await self._store.trades(trade.asset, at, at, _PAGE, newest_first=False, after=after)
+            for one in page:
+                if trade_key(one) == key:
+                    return one.late
+            if len(page) < _PAGE:
+                return False
+            after = trade_key(page[-1])
+
+
+def _note(keys: dict[TradeKey, None], trade: Trade) -> None:
+    keys[trade_key(trade)] = None
+    if len(keys) > _MOST_NOTED:
+        del keys[next(iter(keys))]
+
+
+def _key(trade: Trade) -> Key:
+    return trade.asset, trade_key(trade)
+
+
+def _has_uncertain(batch: Sequence[Appended]) -> bool:
+    return any(isinstance(one, FromPartition) and one.is_uncertain for one in batch)
+
+
+def _uncertain(batch: Sequence[Appended], trades: Sequence[Trade]) -> Iterator[tuple[Trade, bool]]:
+    """Yield the trades of a batch, and whether an earlier owner may have stored each."""
+    place = iter(trades)
+    for one in batch:
+        is_uncertain = isinstance(one, FromPartition) and one.is_uncertain
+        for trade in islice(place, len(one.trades)):
+            yield trade, is_uncertain
