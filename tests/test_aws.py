@@ -17,9 +17,14 @@ async def client(name: str) -> None:
 async def test_a_second_client_reads_no_description(monkeypatch: pytest.MonkeyPatch) -> None:
     """The description of a service is read once by a process, whatever session asks for it."""
     descriptions.cache_clear()
-    read: list[Any] = []
+    read: list[str] = []
     load = JSONFileLoader.load_file
-    monkeypatch.setattr(JSONFileLoader, "load_file", lambda self, path: read.append(path) or load(self, path))
+
+    def noting(self: JSONFileLoader, path: str) -> Any:
+        read.append(path)
+        return load(self, path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", noting)
     await client("dynamodb")
     assert any("dynamodb" in path for path in read)
     read.clear()
