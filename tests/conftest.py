@@ -8,12 +8,11 @@ import signal
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
-from xdist.remote import Producer
 
 from aggregator.stores.redis.client import RedisClient
 from tests.parts import (
@@ -114,7 +113,7 @@ def pytest_configure_node(node: Node) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> patient.PatientScheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> patient.PatientScheduling | None:
     """Return what gives the patient process its files; None leaves the choice to xdist."""
     return patient.PatientScheduling(config, log) if config.getoption("patient") else None
 

@@ -6,13 +6,12 @@ priority. Other processes take these files at the end, if any are left.
 """
 
 import os
-from collections.abc import MutableMapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from xdist.scheduler.loadfile import LoadFileScheduling
-from xdist.workermanage import WorkerController
+from xdist.scheduler.loadfile import LoadFileScheduling  # type: ignore[import-untyped]  # xdist has no types
 
 from tests.parts.process import ROOT
 
@@ -25,7 +24,10 @@ _MARKED = "mark.real"
 class Node(Protocol):
     """A process that xdist starts, as seen from the first one."""
 
-    workerinput: MutableMapping[str, Any]
+    workerinput: dict[str, Any]
+
+    def shutdown(self) -> None:
+        """End the process once it has run what it has."""
 
 
 def tell(node: Node, config: pytest.Config) -> None:
@@ -41,14 +43,14 @@ def lower_priority(config: pytest.Config) -> None:
         os.nice(NICER)
 
 
-class PatientScheduling(LoadFileScheduling):
+class PatientScheduling(LoadFileScheduling):  # type: ignore[misc]  # a class of xdist, which has no types
     """Gives files as `--dist loadfile` does, but only those without processes to the patient process."""
 
-    def _assign_work_unit(self, node: WorkerController) -> None:
+    def _assign_work_unit(self, node: Node) -> None:
         if _is_patient(node):
             file = next((one for one in self.workqueue if not may_start_processes(ROOT / one)), None)
             if file is None:
-                node.shutdown()  # once it has run what it has
+                node.shutdown()
                 return
             self.workqueue.move_to_end(file, last=False)
         super()._assign_work_unit(node)
@@ -58,6 +60,7 @@ def _is_patient(node: Node) -> bool:
     return bool(node.workerinput.get(_MARK))
 
 
+@cache  # the same files are looked at for each that the patient process takes
 def may_start_processes(file: Path) -> bool:
     """Return whether a test file, or a conftest.py that it shares, marks tests as `real`."""
     inside = [folder for folder in file.parents if folder.is_relative_to(ROOT / "tests")]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from xdist.remote import Producer
+from xdist.remote import Producer  # type: ignore[import-untyped]  # xdist has no types
 
 from tests.parts import patient
 
@@ -42,9 +42,9 @@ def scheduling(workers: list[Worker], tests: list[str]) -> patient.PatientSchedu
     found = patient.PatientScheduling(config, Producer("", enabled=False))
     for worker in workers:
         patient.tell(worker, config)
-        found.add_node(worker)  # type: ignore[arg-type]  # it has what the scheduler needs
+        found.add_node(worker)
     for worker in workers:
-        found.add_node_collection(worker, tests)  # type: ignore[arg-type]  # likewise
+        found.add_node_collection(worker, tests)
     found.schedule()
     return found
 
@@ -57,10 +57,10 @@ def test_the_patient_process_runs_only_files_without_processes() -> None:
     assert first.tests == [0, 1, 2]
     assert patient_one.tests == [6, 7, 8]
     assert not patient_one.shutting_down
-    found.mark_test_complete(patient_one, 6)  # type: ignore[arg-type]  # as above
+    found.mark_test_complete(patient_one, 6)
     assert patient_one.shutting_down
     for number in range(3):
-        found.mark_test_complete(first, number)  # type: ignore[arg-type]  # as above
+        found.mark_test_complete(first, number)
     assert first.tests == [0, 1, 2, 3, 4, 5]
 
 
