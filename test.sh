@@ -24,10 +24,11 @@ lint() {
   .venv/bin/lint-imports --no-cache
 }
 
-# Lint needs a minute of one core where mypy has no cache. Beside tests, it speaks only when it fails.
+# Lint needs a minute of one core where mypy has no cache. Beside tests, it takes what they leave, and speaks only when it
+# fails.
 lint_quietly() {
   local said
-  said=$(./test.sh lint 2>&1) || { echo "$said" >&2; return 1; }
+  said=$(nice -n 5 ./test.sh lint 2>&1) || { echo "$said" >&2; return 1; }
 }
 
 # DynamoDB Local and makers of clients, pinned in tests/package-lock.json. Without npm or Java the suite uses moto, and
@@ -80,7 +81,10 @@ quixstreams() {
 # Half of the time of the tests is waiting for processes, so four files run at once on two cores. More make the cores so
 # busy that tests of outages disturb each other; PROCESSES=3 is another number.
 # tests/parts/longest.py has the order of the files.
-beside=(--numprocesses "${PROCESSES:-4}" --dist loadfile --no-loadscope-reorder)
+processes=${PROCESSES:-4}
+beside=(--numprocesses "$processes" --dist loadfile --no-loadscope-reorder)
+# One process more runs files that start no process, when the four leave a core idle: tests/parts/patient.py.
+all_beside=(--numprocesses $((processes + 1)) --patient --dist loadfile --no-loadscope-reorder)
 # A test of `real` that fails beside others gets a second attempt, three tests in a run at most: tests/README.md.
 again=(--max-suite-reruns 3 --rerun-show-tracebacks)
 if [ "${STRICT:-}" = 1 ] || [ "${ATTEMPTS:-}" = 1 ]; then again=(); fi
@@ -99,7 +103,7 @@ case "$what" in
   all)
     lint_quietly & linting=$!
     failed=0
-    .venv/bin/pytest "${beside[@]}" "${again[@]}" "$@" || failed=$?
+    .venv/bin/pytest "${all_beside[@]}" "${again[@]}" "$@" || failed=$?
     wait $linting || failed=$?
     exit $failed ;;
   chaos)

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from hashlib import sha256
 from typing import Any
 
-import aioboto3
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import (
@@ -22,6 +21,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from aggregator.aws import new_session
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
 from aggregator.outlets.ports import DELIVERED, Answer, OutletAway, OutletEvent, Verdict
 
@@ -75,7 +75,7 @@ class SqsQueue:
 
     async def open(self) -> None:
         """Create the client; sends nothing yet. Raises StoreRefused without a region."""
-        session = aioboto3.Session()
+        session = new_session()
         keys: dict[str, str] = {}
         if self._endpoint is not None and await session.get_credentials() is None:
             keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}

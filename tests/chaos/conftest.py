@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.ingest_client import LINES, Ingest, trades
-from tests.chaos.parts import DurableDynamo, HistoryTestbed, Subscriber
+from tests.chaos.parts import FULL, DurableDynamo, DynamoOnDisk, HistoryTestbed, ProxiedDynamo, Subscriber
 from tests.chaos.testbed import PriceTestbed
 from tests.parts import dynamodb, exchanges, figures, redis_server, sqs
+from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
@@ -37,13 +38,24 @@ def queues() -> Iterator[Queues]:
 
 
 @pytest.fixture(scope="module")
-def durable_dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DurableDynamo]:
-    """Share one DynamoDB that can be killed; each scenario has its own table."""
+def durable_dynamodb(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DurableDynamo]:
+    """Share one DynamoDB that can be killed; each scenario has its own table.
+
+    With CHAOS=full it is one of its own, on disk; without, a proxy in front of the one of all tests.
+    """
     if dynamodb.jar() is None:
         pytest.skip("needs DynamoDB Local: moto forgets its tables when killed; see the header")
+    if not FULL:
+        running: DynamoServer = request.getfixturevalue("dynamodb_running")
+        proxied = ProxiedDynamo(running.endpoint)
+        yield proxied
+        proxied.stop()
+        return
     around = MEMORY if MEMORY.is_dir() else tmp_path_factory.getbasetemp()
     with tempfile.TemporaryDirectory(dir=around) as folder:
-        server = DurableDynamo(Path(folder))
+        server = DynamoOnDisk(Path(folder))
         yield server
         server.stop()
 

@@ -36,7 +36,8 @@ ALL = r"partitions_assigned\s+partitions=\[0, 1, 2, 3\]"
 
 @contextmanager
 def produced(broker: Broker, topic: str, trades: Sequence[Trade], seconds: float) -> Iterator[None]:
-    """Produce trades over some seconds, in the background; the block's end waits for the last one."""
+    """Produce trades over some seconds, in the background; those that are left at the block's end go out at once."""
+    over = threading.Event()
 
     def produce() -> None:
         parts, begun = 50, time.monotonic()
@@ -44,13 +45,14 @@ def produced(broker: Broker, topic: str, trades: Sequence[Trade], seconds: float
             broker.produce(
                 topic, map(as_json, trades[number * len(trades) // parts : (number + 1) * len(trades) // parts])
             )
-            time.sleep(max(0.0, begun + seconds * (number + 1) / parts - time.monotonic()))
+            over.wait(max(0.0, begun + seconds * (number + 1) / parts - time.monotonic()))
 
     thread = threading.Thread(target=produce)
     thread.start()
     try:
         yield
     finally:
+        over.set()
         thread.join()
 
 

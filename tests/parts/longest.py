@@ -15,7 +15,6 @@ from tests.parts.process import ROOT
 LONGEST = (
     "end_to_end/test_planted.py",
     "page/test_page.py",
-    "end_to_end/doctor/test_trades.py",
     "end_to_end/test_processors.py",
     "end_to_end/test_overload.py",
     "end_to_end/test_clock.py",
@@ -36,6 +35,7 @@ LONGEST = (
     "end_to_end/test_shared_trades.py",
     "api/test_generated_clients.py",
     "end_to_end/doctor/test_kinesis.py",
+    "end_to_end/doctor/test_trades.py",
     "chaos/test_fuzzing.py",
     "end_to_end/test_start_and_stop.py",
     "stores/test_contract.py",

@@ -40,10 +40,19 @@ needs_prometheus = pytest.mark.skipif(not PROMETHEUS, reason="no prometheus here
 
 WINDOW = "5s"  # for rates, where a test cannot wait for minutes
 
-_EVERY = "1s"
 _NO_METRICS = {"and", "or", "unless", "bool", "offset"}
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 _OF_PROMETHEUS = {"up", "ALERTS"}
+
+
+class Pace(NamedTuple):
+    """Prometheus' times: between two scrapes, before an alert fires, and the range of rates."""
+
+    every: str
+    window: str
+
+
+_USUAL, _HURRIED = Pace("1s", WINDOW), Pace("500ms", "2500ms")
 
 
 class Target(NamedTuple):
@@ -102,20 +111,21 @@ class RunningPrometheus:
     """Prometheus on deploy/'s configuration, with this service as target and with times short enough for a test.
 
     It scrapes and evaluates every second; rule ranges are 5 s, an alert fires after 1 s, and the outbox' age limit of
-    300 s becomes 3 s.
+    300 s becomes 3 s. With `hurried`, for metrics that a test sets, all but the last are half of that.
     """
 
-    def __init__(self, folder: Path, service: str) -> None:
+    def __init__(self, folder: Path, service: str, *, hurried: bool = False) -> None:
+        pace = _HURRIED if hurried else _USUAL
         self._port = free_port()
         where = {"aggregator": service.removeprefix("http://"), "prometheus": f"127.0.0.1:{self._port}"}
         config = json.loads(json.dumps(CONFIG))
-        config["global"] = {"scrape_interval": _EVERY, "evaluation_interval": _EVERY}
+        config["global"] = {"scrape_interval": pace.every, "evaluation_interval": pace.every}
         for job in config["scrape_configs"]:
             job.pop("dns_sd_configs", None)
-            job |= {"scrape_interval": _EVERY, "static_configs": [{"targets": [where[job["job_name"]]]}]}
+            job |= {"scrape_interval": pace.every, "static_configs": [{"targets": [where[job["job_name"]]]}]}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         for name, rules in RULES.items():
-            (folder / name).write_text(yaml.safe_dump(_hurried(rules)))
+            (folder / name).write_text(yaml.safe_dump(_shortened(rules, pace)))
         self.process = Process(
             [
                 PROMETHEUS,
@@ -149,10 +159,10 @@ class RunningPrometheus:
         return answer.json["data"]
 
 
-def _hurried(rules: dict[str, Any]) -> dict[str, Any]:
-    hurried: dict[str, Any] = json.loads(json.dumps(rules))
-    for rule in (rule for group in hurried["groups"] for rule in group["rules"]):
-        rule["expr"] = re.sub(r"\[\d+m\]", f"[{WINDOW}]", rule["expr"]).replace("> 300", "> 3")
+def _shortened(rules: dict[str, Any], pace: Pace) -> dict[str, Any]:
+    shortened: dict[str, Any] = json.loads(json.dumps(rules))
+    for rule in (rule for group in shortened["groups"] for rule in group["rules"]):
+        rule["expr"] = re.sub(r"\[\d+m\]", f"[{pace.window}]", rule["expr"]).replace("> 300", "> 3")
         if "for" in rule:
-            rule["for"] = "1s"
-    return hurried
+            rule["for"] = pace.every
+    return shortened

@@ -84,6 +84,8 @@ class S3Server:
         return [
             *(program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self._folder}", "-volume.max=100"),
             *("-filer", "-s3", f"-s3.config={config}", "-master.volumeSizeLimitMB=64", *without, *ports),
+            # A server that is alone would wait 10 s for others before it elects itself.
+            *("-master.electionTimeout=1s", "-master.telemetry=false"),
         ]
 
     def _answers(self) -> bool:

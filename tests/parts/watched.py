@@ -52,7 +52,7 @@ class Scene(Generic[AnyTraffic]):
         self.metrics = metrics
         self.traffic = traffic
         self.traffic.start()
-        self.prometheus = RunningPrometheus(folder, f"http://127.0.0.1:{port}")
+        self.prometheus = RunningPrometheus(folder, f"http://127.0.0.1:{port}", hurried=True)
 
     def close(self) -> None:
         """Stop all parts."""

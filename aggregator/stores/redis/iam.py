@@ -7,12 +7,13 @@ connection after 12 hours; the next connection signs in again. No secret has to 
 
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import aioboto3
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError
+
+from aggregator.aws import new_session
 
 _VALID_SECONDS = 900  # the most that ElastiCache accepts
 
@@ -24,7 +25,7 @@ class SignIn(CredentialProvider):
         self._user = user
         self._cache = cache
         self._region = region
-        self._session = aioboto3.Session()
+        self._session = new_session()
 
     def get_credentials(self) -> tuple[str, str]:
         """Raise NotImplementedError: getting credentials would block the event loop."""

@@ -23,6 +23,8 @@ from tests.parts.ports import free_port
 
 pytestmark = pytest.mark.real
 
+SOON = 10  # seconds for each check; the one that no broker answers takes most of them
+
 
 # The store
 
@@ -139,7 +141,7 @@ def test_a_connection_that_is_refused(
 ) -> None:
     """The broker has neither TLS nor logins. The finding says what failed, without the password."""
     log = {"trades_log": kafka_running.url("trades", **options)}
-    report = Report(run_doctor(**healthy | log | settings))
+    report = Report(run_doctor(**healthy | log | settings, seconds=SOON))
     assert report.problems() == {"kafka": "fail"}
     assert says in report.finding("kafka")[1]
     assert mend in report.finding("kafka")[1]
@@ -149,7 +151,7 @@ def test_a_connection_that_is_refused(
 def test_no_broker(healthy: dict[str, object]) -> None:
     """A broker that does not answer is a failure with its address and the reason."""
     address = f"127.0.0.1:{free_port()}"
-    report = Report(run_doctor(**healthy | {"trades_log": f"kafka://{address}/trades"}))
+    report = Report(run_doctor(**healthy | {"trades_log": f"kafka://{address}/trades"}, seconds=SOON))
     assert report.problems() == {"kafka": "fail"}
     found = report.finding("kafka")[1]
     assert found.startswith(f"no broker of {address} answers: ")

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, ClassVar, Protocol
 
-import aioboto3
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from aggregator.aws import new_session
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
 from aggregator.trades.event_log.kinesis.shard_plan import Shard
 
@@ -133,7 +133,7 @@ class ShardClients(ABC):
         """Create the clients, unless that is done. Sends nothing yet."""
         if self._dynamodb is not None:
             return
-        address, session = self.address, aioboto3.Session()
+        address, session = self.address, new_session()
         with mapped_errors():
             services = (
                 (self.service, address.endpoint, _READ_SECONDS),
