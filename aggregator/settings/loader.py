@@ -13,8 +13,11 @@ from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.registry import outlets_of
 from aggregator.settings import PREFIX, Settings
 
-# A user, a password or a query in a URL of the exchanges or of the history.
-_MAY_BE_SECRET = re.compile(r"@|://[^/:?\s]+:(?!\d{1,5}(?:[/?+,]|$))|\+\w+://\S*\?")
+# A user or a password in a URL, a query in a URL of the exchanges, or a parameter with such a name.
+_MAY_BE_SECRET = re.compile(
+    r"@|://[^/:?\s]+:(?!\d{1,5}(?:[/?+,]|$))|\+\w+://\S*\?|[?&][\w.-]*(?:pass|pwd|secret|token|key|credential)[\w.-]*=",
+    re.IGNORECASE,
+)
 # A quoted part of an error message; the name and dialect in front of an exchange's URL may be shown.
 _ENTRY = re.compile(r"'([a-z0-9_-]{1,32}=(?:ccxt:)?[a-z0-9]{1,32}\+)?(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 # Variables that Kubernetes sets in a container for each Service named aggregator, or aggregator-something.

@@ -32,6 +32,11 @@ def test_a_token_on_the_command_line_is_refused(outlets: str, monkeypatch: pytes
         ("archive_url", f"s3://bucket/lake?endpoint=http://key:{TOKEN}@host&x=1"),
         ("table_stream", f"dynamodb://table?endpoint=http://key:{TOKEN}@host&x=1"),
         ("table_stream", f"key:{TOKEN}@table"),
+        ("trades_url", f"postgresql://host/database?password={TOKEN}"),
+        ("trades_url", f"dynamodb://p?aws_secret_access_key={TOKEN}"),
+        ("trades_log", f"kafka://broker:9092/topic?sasl.Password={TOKEN}"),
+        ("archive_url", f"s3://b?token={TOKEN}"),
+        ("cache_url", f"redis://host/0?password={TOKEN}"),
     ],
 )
 def test_a_key_in_a_wrong_address_is_not_shown(name: str, address: str) -> None:
