@@ -193,7 +193,8 @@ async def test_takeovers_of_saved_windows(kafka_running: Broker, redis_client: R
     assert start.is_saved
     assert start.offset >= len(sent) - 10 - MOST_CONSUMED
     (key,) = await redis_client.redis.keys(f"{redis_client.prefix}windows:*")
-    assert 1 <= await redis_client.redis.hlen(key) <= 4
+    # the last stop may come between a save and the removal of what it replaces
+    assert 1 <= await redis_client.redis.hlen(key) <= 4 + 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"no windows"])
