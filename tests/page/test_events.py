@@ -102,7 +102,8 @@ def test_events_are_listed_and_marked(window: Tab) -> None:
         signal = {"asset": "btcusdt", "id": side, "side": side, "reason": "drop", "price": 100, "profit": None}
         events.send(page, "signal", signal | {"timestamp": at})
     events.send(page, "sentiment_item", headline(now))
-    events.send(page, "sentiment_item", headline(now, asset="ethusdt", id="n2", url="javascript:alert(1)"))
+    other = headline(now, asset="ethusdt", id="n2", headline="Ether falls", url="javascript:alert(1)")
+    events.send(page, "sentiment_item", other)
     expect(page.locator("#detail .canvas")).to_have_attribute("aria-label", re.compile(", 4 marks"))
     expect(page.locator("#detail .candles .hint")).to_contain_text("paper buy")
     listed = page.locator("#detail .events li")
