@@ -87,6 +87,7 @@ def _read(path: Path, edit: Callable[[bytes], bytes]) -> _File:
 
 _PAGE = Path(__file__).with_name("page")
 _GUIDE_LINK = re.compile(rb' *<a [^>]*href="/guide">Guide</a>\n?')
+_HIDDEN_BANNER, _BANNER = b'id="invented" hidden>', b'id="invented">'
 LIBRARY = ("swagger-ui-bundle.js", "swagger-ui.css")
 
 
@@ -129,13 +130,16 @@ def _name(names: tuple[str, ...]) -> Parameter:
 
 
 class BrowserRoutes:
-    """The routes for the pages and for the files that they load. Without the guide they have no link to it."""
+    """The routes for the pages and for the files that they load. Without the guide they have no link to it.
 
-    def __init__(self, *, has_guide: bool) -> None:
+    The page of an invented market says so from its first byte on, and not only once it has asked /ready.
+    """
+
+    def __init__(self, *, has_guide: bool, invented_market: bool = False) -> None:
         page = HEADERS | {"Content-Security-Policy": _PAGE_POLICY}
         docs = HEADERS | {"Content-Security-Policy": _DOCS_POLICY}
         edit: Callable[[bytes], bytes] = bytes if has_guide else _without_guide
-        self._page = Files(_PAGE, ["index.html"], page, edit)
+        self._page = Files(_PAGE, ["index.html"], page, lambda raw: _told(edit(raw)) if invented_market else edit(raw))
         self._page_files = Files(_PAGE, page_files(), page)
         self._docs = Files(_PAGE, ["docs.html"], docs, edit)
         self._library = Files(_library(), LIBRARY, docs)
@@ -211,6 +215,10 @@ class BrowserRoutes:
 
 def _without_guide(page: bytes) -> bytes:
     return _GUIDE_LINK.sub(b"", page)
+
+
+def _told(page: bytes) -> bytes:
+    return page.replace(_HIDDEN_BANNER, _BANNER)
 
 
 def _library() -> Path:

@@ -118,7 +118,7 @@ async def build_api(
         *AlertRoutes(
             catalog, rules, events.events, now, outlets=[one.name for one in settings.outlet_addresses]
         ).routes(),
-        *BrowserRoutes(has_guide=guide.is_built).routes(),
+        *BrowserRoutes(has_guide=guide.is_built, invented_market=has_mock(settings.exchanges)).routes(),
         *guide.routes(),
         *_ops(process, stores, path, cluster, trades),
     ]

@@ -67,6 +67,14 @@ async def test_pages_link_to_the_guide_where_there_is_one(app: ASGIApp, path: st
     assert set(page.splitlines()) > set(shorter.splitlines()) or path == "/docs"
 
 
+async def test_an_invented_market_is_named_in_the_page_itself(app: ASGIApp) -> None:
+    """The banner does not wait for /ready, which a slow service may answer long after its first price."""
+    invented = build(BrowserRoutes(has_guide=True, invented_market=True).routes(), Metrics(CollectorRegistry()))
+    page, told = (await asgi.get(app, "/")).body, (await asgi.get(invented, "/")).body
+    assert b'id="invented" hidden>' in page
+    assert page.replace(b'id="invented" hidden>', b'id="invented">') == told
+
+
 @pytest.mark.parametrize("name", ["index.html", "docs.html"])
 def test_pages_hold_nothing_inline(name: str) -> None:
     """Pages have no inline script, style or handler, which the policy would block."""
