@@ -4,7 +4,7 @@
 export const COLUMNS = [
   { key: "watch", label: "Watch", wide: 1.9, grow: 0, drops: null },
   { key: "rank", label: "#", wide: 2.4, grow: 0, drops: 7, sort: "rank" },
-  { key: "asset", label: "Asset", wide: 13, grow: 0.6, drops: null, sort: "asset" },
+  { key: "asset", label: "Asset", wide: 13, grow: 1, drops: null, sort: "asset" },
   { key: "price", label: "Price", wide: 9, grow: 0.7, drops: null, sort: "price" },
   { key: "day", label: "24 h", wide: 6.2, grow: 0.5, drops: 11, sort: "day", title: "Change since 24 hours ago" },
   { key: "spark", label: "Last 24 h", wide: 7.5, grow: 1.4, drops: 10 },

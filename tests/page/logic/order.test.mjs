@@ -84,7 +84,7 @@ test("columns leave in their order when there is no room, and asset and price st
   assert.deepEqual(keys(0, ["price"]), ["watch", "asset", "price"]);
   const some = keys(60);
   assert.ok(some.includes("day") && some.includes("gap") && !some.includes("tier"));
-  assert.equal(template(fitting(0, new Set())), "1.9rem minmax(13rem, 0.6fr) minmax(9rem, 0.7fr)");
+  assert.equal(template(fitting(0, new Set())), "1.9rem minmax(13rem, 1fr) minmax(9rem, 0.7fr)");
 });
 
 test("an empty table says why it is empty", () => {
