@@ -77,6 +77,7 @@ class KafkaTestbed:
         The limit holds from the last assignment of partitions: the mock cluster's rebalances take 5 s each.
         """
         began = time.time()
+        self.settled()  # else a kill a moment ago has left nothing behind yet
         self._until_behind(self.rate)
         ended = time.time()
         time.sleep(_LOG_SECONDS)
