@@ -107,6 +107,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     prices         tiers, schedule, refresh, arithmetic, lookup
     resilience     circuit breaker, single flight, group commit, backoff
     observability  logs, traces and metrics
+    libraries      which extras are installed, and the sessions of AWS's clients
 
 A package imports only packages below it in this list; `lint-imports` checks that, by the contracts in pyproject.toml.
 """

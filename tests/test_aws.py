@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.loaders import JSONFileLoader
 
-from aggregator.aws import descriptions, new_session
+from aggregator.libraries.aws import descriptions, new_session
 
 
 async def client(name: str) -> None:

@@ -45,7 +45,7 @@ def test_plain_numbers() -> None:
 @pytest.mark.parametrize("ascii_only", [True, False])
 @pytest.mark.parametrize("field", ["price", "volume", "qty", "timestamp", "sequence"])
 @pytest.mark.parametrize("text", OTHERS)
-def test_trades(field: str, text: str, ascii_only: bool) -> None:  # noqa: FBT001  # a parameter of the test
+def test_trades(*, field: str, text: str, ascii_only: bool) -> None:
     """A record with such a text is refused with its field, alone and in lines, with and without escapes."""
     value = json.dumps(text, ensure_ascii=ascii_only).encode()
     raw = with_field(field, value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from aggregator.archive.storages.address import ArchiveAddress, S3Address
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
-from aggregator.extras import install
+from aggregator.libraries.extras import install
 
 Connection = Any
 """A duckdb.DuckDBPyConnection. Fetching a TIMESTAMP WITH TIME ZONE needs pytz: select epoch_us(…) or a text instead."""

@@ -15,7 +15,7 @@ from aggregator.api.server.server import listening
 from aggregator.cli.command import ALL_SETTINGS, Command, Flags, start
 from aggregator.cli.serve import serve
 from aggregator.errors import CannotGoOn
-from aggregator.extras import has_extra, install
+from aggregator.libraries.extras import has_extra, install
 from aggregator.runtime.lifecycle import checked_files, run
 from aggregator.settings import Settings
 

@@ -4,7 +4,7 @@ User and password are the settings KAFKA_…, as for the log of trades. confluen
 created.
 """
 
-from aggregator.extras import has_extra, install
+from aggregator.libraries.extras import has_extra, install
 from aggregator.outlets.address import Form, OutletAddress
 from aggregator.outlets.definition import OutletKind, OutletParts
 from aggregator.outlets.ports import Outlet

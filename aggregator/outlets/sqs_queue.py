@@ -21,8 +21,8 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from aggregator.aws import new_session
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
+from aggregator.libraries.aws import new_session
 from aggregator.outlets.ports import DELIVERED, Answer, OutletAway, OutletEvent, Verdict
 
 _LARGEST = 256 * 1024  # bytes of a batch, attributes included

@@ -4,7 +4,7 @@ from aggregator.api.events.sentiment import NOT_INSTALLED
 from aggregator.api.routing.responses import Refusal
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.targets import exchange_targets
-from aggregator.extras import has_extra
+from aggregator.libraries.extras import has_extra
 from aggregator.news.articles import SentimentItem
 from aggregator.news.desk import NewsDesk
 from aggregator.news.mentions import Mentions, read_names

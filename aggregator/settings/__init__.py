@@ -13,7 +13,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.targets import exchange_targets
-from aggregator.extras import has_extra, install
+from aggregator.libraries.extras import has_extra, install
 from aggregator.models import Tier
 from aggregator.numerals import is_plain
 from aggregator.prices.tiers import Cadence

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
-from aggregator.extras import has_extra, install
+from aggregator.libraries.extras import has_extra, install
 
 NEEDS_EXTRA = f"scikit-learn is not installed; {install('analytics')}"
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
-from aggregator.extras import has_extra, install
+from aggregator.libraries.extras import has_extra, install
 from aggregator.settings.durations import seconds_of
 from aggregator.settings.postgres import PostgresSettings
 from aggregator.stores.trades.registry import trade_forms, trade_store

@@ -22,7 +22,7 @@ def test_a_folder(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_service(tmp_path: Path) -> None:
-    """What is there stays."""
+    """The check leaves the files of the service alone."""
     (tmp_path / "dataset=prices").mkdir()
     (found,) = findings(f"file://{tmp_path}")
     assert found.level is Level.OK

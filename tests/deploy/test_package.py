@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from aggregator.extras import MODULES
+from aggregator.libraries.extras import MODULES
 from scripts.sbom import sbom
 from tests.parts.process import ROOT, Process
 

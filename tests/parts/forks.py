@@ -31,7 +31,7 @@ _MODULES = (
     "mock_exchange.__main__",
     "aggregator.cli.main",
     # Modules that commands import when they need them:
-    "aggregator.aws",
+    "aggregator.libraries.aws",
     "aggregator.cli.doctor.command",
     "aggregator.cli.replay.command",
     "aggregator.stores.dynamodb.table",
@@ -260,7 +260,7 @@ def _serve(descriptor: int) -> Start | None:
         importlib.import_module(module)
     sys.modules["aggregator.cli.main"].build_parser()  # keeps the schema of the settings, which each start asks for
     for kind in ("service-2", "endpoint-rule-set-1"):  # kept as well; they take a client of DynamoDB 0.1 s
-        sys.modules["aggregator.aws"].descriptions().load_service_model("dynamodb", kind)
+        sys.modules["aggregator.libraries.aws"].descriptions().load_service_model("dynamodb", kind)
     gc.freeze()
     gc.enable()
     with socket.socket(fileno=descriptor) as requests:

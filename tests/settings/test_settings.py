@@ -277,7 +277,7 @@ def test_a_processor_needs_a_log_that_processes_share() -> None:
 
 def test_without_the_extra_kafka_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The line says how to install it."""
-    monkeypatch.setattr("aggregator.extras.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("aggregator.libraries.extras.importlib.util.find_spec", lambda _: None)
     assert ".[kafka]" in mistakes(trades_log="kafka://broker:9092/topic")[0]
 
 

@@ -50,8 +50,8 @@ class Script:
         return part
 
     def append(self, trades: Sequence[Trade], source: str = "ingest") -> asyncio.Future[Receipt]:
-        """Take nothing."""
-        raise NotImplementedError
+        """Refuse: this log has what it was given at its start."""
+        raise NotImplementedError("the log has its trades from the start")
 
     async def room(self) -> None:
         """Do nothing."""

@@ -35,7 +35,7 @@ from aggregator.api.routing.shared_descriptions import (
     limit_parameter,
     refusal,
 )
-from aggregator.extras import install
+from aggregator.libraries.extras import install
 from aggregator.prices.tiers import Catalog
 from aggregator.trades.ports import EventReader
 

@@ -21,7 +21,7 @@ from aggregator.api.routing.shared_descriptions import (
     SYMBOL,
     refusal,
 )
-from aggregator.extras import install
+from aggregator.libraries.extras import install
 from aggregator.news.articles import MOST_AHEAD, SentimentItem
 from aggregator.news.topic import SENTIMENT
 from aggregator.prices.tiers import Catalog

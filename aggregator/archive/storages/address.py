@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from aggregator.extras import has_extra, install
+from aggregator.libraries.extras import has_extra, install
 from aggregator.stores.definition import has_valid_port
 
 EXAMPLE = "file://lake or s3://bucket/prefix?region=us-east-1"

@@ -15,7 +15,7 @@ from aggregator.cli.produce.market import Market
 from aggregator.cli.produce.pace import Pace
 from aggregator.cli.produce.records import ENCODERS
 from aggregator.errors import CannotGoOn, StoreError
-from aggregator.extras import install
+from aggregator.libraries.extras import install
 from aggregator.runtime.lifecycle import complain, run
 from aggregator.runtime.progress import load_bar
 from aggregator.runtime.stores import catalog_of

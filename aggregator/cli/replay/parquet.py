@@ -6,7 +6,7 @@ from typing import Any
 
 from aggregator.cli.replay.files import Broken, Columns, Source, columns_of
 from aggregator.cli.replay.rows import Row, Rows, Unusable
-from aggregator.extras import install
+from aggregator.libraries.extras import install
 
 _AT_ONCE = 2_000  # rows that are fetched together
 _SETTINGS = {"threads": 1, "memory_limit": "256MB", "autoinstall_known_extensions": False}

@@ -27,7 +27,7 @@ from aggregator.exchanges.decoding import joined
 from aggregator.exchanges.dialect import Bucket, Market, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.retry_after import retry_after
-from aggregator.extras import install
+from aggregator.libraries.extras import install
 from aggregator.models import Asset, Clock, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer

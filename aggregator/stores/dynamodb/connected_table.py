@@ -13,8 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from aggregator.aws import new_session
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
+from aggregator.libraries.aws import new_session
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.dynamodb.table_setup import TableKeys, ensure_expiry, ensure_table, has_expiry, table_exists
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
-from aggregator.extras import has_extra, install
+from aggregator.libraries.extras import has_extra, install
 from aggregator.stores.definition import has_valid_port
 
 EXAMPLE = "postgresql://user@host:5432/database"

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError
 from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError
 
-from aggregator.aws import new_session
+from aggregator.libraries.aws import new_session
 
 _VALID_SECONDS = 900  # the most that ElastiCache accepts
 

@@ -197,8 +197,8 @@ async def test_a_stop_ends_the_connection(way: Way) -> None:
 async def test_an_error_at_once_is_reported_by_the_task(caplog: pytest.LogCaptureFixture) -> None:
     """500 and a line in the log, as for an error in the application; not 400, as for an error of the parser."""
     served = Served("at once")
-    served.api.app = failing  # type: ignore[assignment]  # it fails before it could be awaited
-    served.server.server_state.respond = failing
+    served.api.app = failing
+    served.server.server_state.respond = failing_at_once
     async with serving(served.server) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(LINE % b"GET" + b"\r\n")
@@ -206,6 +206,11 @@ async def test_an_error_at_once_is_reported_by_the_task(caplog: pytest.LogCaptur
     assert "ZeroDivisionError" in caplog.text
 
 
-def failing(*_: object) -> bool:
+async def failing(_: Scope, __: Receive, ___: Send) -> None:
     """Raise an error that nobody expects."""
+    raise ZeroDivisionError
+
+
+def failing_at_once(_: Mapping[str, object], __: DirectWrite) -> bool:
+    """Raise the same error."""
     raise ZeroDivisionError

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from aggregator.api.routing.stream_end import announce
+from aggregator.api.server.protocol import Protocol
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
 from aggregator.observability.metrics import Metrics
@@ -59,8 +60,9 @@ async def test_whole_requests_are_answered(number: int) -> None:
         writer.write_eof()
         await until(lambda: app.asked == 1)
         (connection,) = app.server.server_state.connections
+        assert isinstance(connection, Protocol)
         if number == 1:  # with more, reading is paused until the first is answered
-            await until(lambda: not connection.cycle.keep_alive)  # type: ignore[union-attr]  # ours
+            await until(lambda: not connection.cycle.keep_alive)
         app.go.set()
         assert (await rest(reader, writer)).count(b"DONE") == number
         await until(lambda: not app.server.server_state.connections)

@@ -10,8 +10,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from aggregator.aws import new_session
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
+from aggregator.libraries.aws import new_session
 from aggregator.trades.event_log.kinesis.shard_plan import Shard
 
 MOST_RECORDS = 2000  # of one GetRecords

@@ -1,0 +1,1 @@
+"""Outside libraries: which optional ones are installed (`extras`), and the sessions of AWS's (`aws`)."""
