@@ -2,22 +2,21 @@
 
 With the role `all` there is one `refresher` more, and one `processor` if processes share the log of trades.
 The parent opens the port, starts the children, and stops all of them when it is told to stop or when one of them ends.
+The children are forks of multiprocessing's fork server, a process without threads that has imported `fork_server`.
 """
 
 import asyncio
 import multiprocessing
 import os
-import pickle
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 
 import structlog
 
@@ -28,7 +27,6 @@ from aggregator.observability.metrics import SHARED_FOLDER
 from aggregator.runtime.lifecycle import run, serve_on, try_opening
 from aggregator.runtime.stores import catalog_of, patient
 from aggregator.runtime.supervisor import READY, STOPPING, notify
-from aggregator.runtime.worker_start import start
 from aggregator.settings import Settings
 
 _STOP_SECONDS = 15.0  # for a child to end after SIGTERM
@@ -57,16 +55,17 @@ async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
     log.info("stopped")
 
 
-def _processes(settings: Settings, listener: socket.socket) -> list[SpawnProcess]:
-    context = multiprocessing.get_context("spawn")  # a fork would copy the parent's loop and threads in mid-work
+def _processes(settings: Settings, listener: socket.socket) -> list[ForkServerProcess]:
+    context = multiprocessing.get_context("forkserver")  # a fork of this process would copy its threads in mid-work
+    context.set_forkserver_preload(["aggregator.runtime.fork_server"])
     roles: list[tuple[str, socket.socket | None]] = [("api", listener)] * settings.workers
     if settings.role == "all":
         roles.append(("refresher", None))
         roles += [("processor", None)] if settings.shares_log else []
     return [
         context.Process(
-            target=start,
-            args=(pickle.dumps(partial(_worker, _of_child(settings, role))), socket_of_role),
+            target=_worker,
+            args=(_of_child(settings, role), socket_of_role),
             name=f"{role}-{number}",
         )
         for number, (role, socket_of_role) in enumerate(roles, start=1)
@@ -78,11 +77,12 @@ def _of_child(settings: Settings, role: str) -> Settings:
 
 
 def _worker(settings: Settings, listener: socket.socket | None) -> None:
-    """Run one child, in a new interpreter, until it is told to stop or the parent has ended, even by a kill."""
+    """Run one child until it is told to stop or the parent has ended, even by a kill."""
     configure(settings.log_format, settings.log_level, settings.role)
     os.environ.pop("NOTIFY_SOCKET", None)  # only the parent reports
 
     async def serve_while_parent_lives(stop: asyncio.Event) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # `run` handles it from now on
         parent = multiprocessing.parent_process()
         if parent is not None:  # None only where this is no child
             _set_at_end_of(parent.sentinel, stop)
@@ -103,11 +103,11 @@ def _set_at_end_of(sentinel: int, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def _running(processes: Sequence[SpawnProcess]) -> AsyncIterator[asyncio.Event]:
+async def _running(processes: Sequence[ForkServerProcess]) -> AsyncIterator[asyncio.Event]:
     """Run the children during the `with` block; yield an event that is set when one of them has ended."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    with _interrupts_blocked():
+    with _signals_blocked():
         for process in processes:
             process.start()
             loop.add_reader(process.sentinel, ended.set)
@@ -120,23 +120,27 @@ async def _running(processes: Sequence[SpawnProcess]) -> AsyncIterator[asyncio.E
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT for the children started meanwhile: the terminal sends it to all, but only the parent handles it."""
-    resource_tracker.ensure_running()  # the first start of a child would run it, and unblock SIGINT
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_blocked() -> Iterator[None]:
+    """Block the signals that a terminal or a supervisor sends to all processes, for those started meanwhile.
+
+    Only the parent handles SIGINT. The fork server must outlive the children, whose exit codes it reports, so it never
+    handles SIGTERM; a child does once it is ready to.
+    """
+    resource_tracker.ensure_running()  # the first start of a child would run it, and unblock both
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
-def _ended(processes: Sequence[SpawnProcess]) -> list[tuple[str, str]]:
+def _ended(processes: Sequence[ForkServerProcess]) -> list[tuple[str, str]]:
     """Return the names of the children that have ended, each with its exit code or signal."""
     ended = wait([process.sentinel for process in processes], timeout=0)
     return [(process.name, _how(process)) for process in processes if process.sentinel in ended]
 
 
-def _how(process: SpawnProcess) -> str:
+def _how(process: ForkServerProcess) -> str:
     process.join(_REAP_SECONDS)  # the exit code is known a moment after the sentinel is readable
     code = process.exitcode
     if code is not None and code < 0:
@@ -144,14 +148,14 @@ def _how(process: SpawnProcess) -> str:
     return f"with exit code {code}; the log says why"
 
 
-def _stop(processes: Sequence[SpawnProcess]) -> None:
+def _stop(processes: Sequence[ForkServerProcess]) -> None:
     """Stop the `api` workers before the others: their requests in flight may wait for a refresh."""
     api = [process for process in processes if process.name.startswith("api")]
     _stop_all(api)
     _stop_all([process for process in processes if process not in api])
 
 
-def _stop_all(processes: Sequence[SpawnProcess]) -> None:
+def _stop_all(processes: Sequence[ForkServerProcess]) -> None:
     for process in processes:
         process.terminate()
     for process in processes:

@@ -37,7 +37,7 @@ def workers(
     """Run two workers and a refresher; at the end SIGTERM to the parent must stop them all."""
     running = Workers(tmp_path_factory.mktemp("workers"), redis, symbols_file, exchanges=shared_market.setting).ready()
     yield running
-    assert len(list(running.left.iterdir())) == 1  # the folder of the shared metrics
+    assert len(list(running.left.iterdir())) == 2  # the folders of the shared metrics, and of the fork server's socket
     running.process.signal(SIGTERM)
     running.ended_well()
 

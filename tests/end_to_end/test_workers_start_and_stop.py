@@ -7,6 +7,7 @@ from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import pytest
+from psutil import Process
 
 from tests.parts.exchanges import Market
 from tests.parts.limits import allowed
@@ -47,10 +48,10 @@ def test_a_read_that_finds_nothing_asks_the_refresher(
 def test_told_to_stop_while_they_start(
     tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market, number: Signals
 ) -> None:
-    """SIGTERM or Ctrl-C before the children are up: exit 0 without a traceback."""
+    """SIGTERM or Ctrl-C before the children are up: each stops in order once it is ready to, exit 0."""
     workers = Workers(tmp_path, redis_alone, symbols_file, exchanges=market.setting).born()
     workers.process.signal_group(number)
-    workers.ended_well(1)
+    workers.ended_well()
 
 
 @pytest.mark.parametrize(("number", "name"), [pytest.param(0, "api-1", marks=pytest.mark.long), (2, "refresher-3")])
@@ -74,6 +75,19 @@ def test_no_child_outlives_its_parent(
     workers.process.signal(SIGKILL)
     wait_for(workers.gone, STOP_SECONDS, "the children to end")
     assert workers.process.ended(STOP_SECONDS) == -SIGKILL
+    assert workers.process.output.count(" stopped") == 3
+    assert "Traceback" not in workers.process.output
+
+
+@pytest.mark.long
+def test_the_fork_server_is_killed(
+    tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market
+) -> None:
+    """The parent cannot learn any more how its children end: all end, non-zero, and none stays behind."""
+    workers = Workers(tmp_path, redis_alone, symbols_file, exchanges=market.setting).ready()
+    Process(workers.children[0].ppid()).send_signal(SIGKILL)
+    assert workers.process.ended(STOP_SECONDS) == 1
+    wait_for(workers.gone, STOP_SECONDS, "the children to end")
     assert workers.process.output.count(" stopped") == 3
     assert "Traceback" not in workers.process.output
 

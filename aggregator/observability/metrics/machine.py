@@ -1,5 +1,6 @@
 """Metrics that are measured at each scrape: of the machine, of the port's processes, and of the build."""
 
+import multiprocessing
 import os
 import platform
 import shutil
@@ -17,7 +18,8 @@ class Processes(Collector):
 
     def collect(self) -> list[Metric]:
         """Return memory, processor time and open files."""
-        parent = psutil.Process(os.getppid())
+        started_by = multiprocessing.parent_process()  # not the fork server between them; None in a process of its own
+        parent = psutil.Process(os.getpid() if started_by is None else started_by.pid)
         memory, seconds, files = 0, 0.0, 0
         for process in (parent, *parent.children(recursive=True)):
             with suppress(psutil.Error):  # a process may end meanwhile
@@ -27,7 +29,7 @@ class Processes(Collector):
                     files += process.num_fds()
                 seconds += times.user + times.system
         return [
-            GaugeMetricFamily("process_resident_memory_bytes", "Of all processes together.", value=memory),
+            GaugeMetricFamily("process_resident_memory_bytes", "Of all processes, shared pages in each.", value=memory),
             CounterMetricFamily("process_cpu_seconds", "Of all processes together.", value=seconds),
             GaugeMetricFamily("process_open_fds", "Of all processes together.", value=files),
         ]
