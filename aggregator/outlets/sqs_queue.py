@@ -10,7 +10,6 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -22,7 +21,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
-from aggregator.libraries.aws import new_session
+from aggregator.libraries.aws import new_client
 from aggregator.outlets.ports import DELIVERED, Answer, OutletAway, OutletEvent, Verdict
 
 _LARGEST = 256 * 1024  # bytes of a batch, attributes included
@@ -75,25 +74,15 @@ class SqsQueue:
 
     async def open(self) -> None:
         """Create the client; sends nothing yet. Raises StoreRefused without a region."""
-        session = new_session()
-        keys: dict[str, str] = {}
-        if self._endpoint is not None and await session.get_credentials() is None:
-            keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
         try:
             self._client = await self._stack.enter_async_context(
-                session.client(
+                await new_client(
                     "sqs",
-                    region_name=self._region,
-                    endpoint_url=self._endpoint,
-                    config=Config(
-                        connect_timeout=_CONNECT_SECONDS,
-                        read_timeout=_READ_SECONDS,
-                        max_pool_connections=2 * _LANES,
-                        parameter_validation=False,  # this module builds every request
-                        retries={"total_max_attempts": 1},  # the worker retries; nested retries would multiply
-                        user_agent="price-aggregator",
-                    ),
-                    **keys,
+                    self._region,
+                    self._endpoint,
+                    connect=_CONNECT_SECONDS,
+                    read=_READ_SECONDS,
+                    connections=2 * _LANES,
                 )
             )
             events = self._client.meta.events

@@ -9,12 +9,11 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import msgspec
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
-from aggregator.libraries.aws import new_session
+from aggregator.libraries.aws import new_client
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.dynamodb.table_setup import TableKeys, ensure_expiry, ensure_table, has_expiry, table_exists
 
@@ -71,21 +70,14 @@ class ConnectedTable:
     async def connect(self) -> None:
         """Create the client, which takes 0.1 s of CPU for the first of a process. Sends nothing yet."""
         with self._mapped_errors():
-            session = new_session()
             self._client = await self._stack.enter_async_context(
-                session.client(
+                await new_client(
                     "dynamodb",
-                    region_name=self._region,
-                    endpoint_url=self._endpoint,
-                    config=Config(
-                        connect_timeout=3,  # seconds; a busy machine needs one or two when the service starts
-                        read_timeout=3,
-                        max_pool_connections=2 * _QUERIES_IN_FLIGHT,
-                        parameter_validation=False,  # takes half the CPU time; this module builds every request
-                        retries={"total_max_attempts": 1},  # the outbox retries; nested retries would multiply
-                        user_agent="price-aggregator",  # botocore builds its own anew for each call
-                    ),
-                    **await _credentials(session, self._endpoint),
+                    self._region,
+                    self._endpoint,
+                    connect=3,  # seconds; a busy machine needs one or two when the service starts
+                    read=3,
+                    connections=2 * _QUERIES_IN_FLIGHT,
                 )
             )
         events = self._client.meta.events
@@ -173,13 +165,6 @@ def encode_parameters(params: dict[str, Any], context: dict[str, Any], **_: obje
 def set_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
     """Set the body that `encode_parameters` has kept. A handler of botocore's event `before-call`."""
     params["body"] = context.pop(_BODY)
-
-
-async def _credentials(session: Any, endpoint: str | None) -> dict[str, str]:
-    """Return placeholders for an endpoint such as DynamoDB Local if no credentials are configured; else nothing."""
-    if endpoint is None or await session.get_credentials() is not None:
-        return {}
-    return {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
 
 
 def consumed_units(consumed: Sequence[Mapping[str, Any]] | None) -> float:

@@ -6,12 +6,11 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Any, ClassVar, Protocol
 
 import msgspec
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
-from aggregator.libraries.aws import new_session
+from aggregator.libraries.aws import new_client
 from aggregator.trades.event_log.kinesis.shard_plan import Shard
 
 MOST_RECORDS = 2000  # of one GetRecords
@@ -133,7 +132,7 @@ class ShardClients(ABC):
         """Create the clients, unless that is done. Sends nothing yet."""
         if self._dynamodb is not None:
             return
-        address, session = self.address, new_session()
+        address = self.address
         with mapped_errors():
             services = (
                 (self.service, address.endpoint, _READ_SECONDS),
@@ -141,19 +140,13 @@ class ShardClients(ABC):
             )
             self._streams, self._dynamodb = [
                 await self._stack.enter_async_context(
-                    session.client(
+                    await new_client(
                         name,
-                        region_name=address.region,
-                        endpoint_url=endpoint,
-                        config=Config(
-                            connect_timeout=_CONNECT_SECONDS,
-                            read_timeout=read_seconds,
-                            max_pool_connections=_CONNECTIONS,
-                            parameter_validation=False,  # this package builds every request
-                            retries={"total_max_attempts": 1},  # the callers retry; nested retries would multiply
-                            user_agent="price-aggregator",
-                        ),
-                        **await _credentials(session, endpoint),
+                        address.region,
+                        endpoint,
+                        connect=_CONNECT_SECONDS,
+                        read=read_seconds,
+                        connections=_CONNECTIONS,
                     )
                 )
                 for name, endpoint, read_seconds in services
@@ -274,10 +267,3 @@ def _error_of(error: ClientError) -> StoreError:
     if code in ("InvalidArgumentException", "TrimmedDataAccessException"):
         return NoSuchPosition(text)
     return StoreUnavailable(text)
-
-
-async def _credentials(session: Any, endpoint: str | None) -> dict[str, str]:
-    """Return placeholders for an endpoint such as DynamoDB Local if no credentials are configured; else nothing."""
-    if endpoint is None or await session.get_credentials() is not None:
-        return {}
-    return {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
