@@ -25,6 +25,21 @@ make_venv() {
   "$python" -m venv --clear .venv
 }
 
+# pip uses one core, so two of them install a half of the packages of FILE each. The file lists every package with its
+# hashes, so pip has nothing to resolve. It would compile all modules, half of them tests, venues and services that nobody
+# imports: see `ensure_venv`.
+install_packages() {
+  local file=$1 half failed=0 pids=()
+  for half in 0 1; do
+    awk -v half="$half" '/^[A-Za-z0-9]/ { package++ } package % 2 == half' "$file" >".venv/half-$half.txt"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes \
+      --requirement ".venv/half-$half.txt" &
+    pids+=($!)
+  done
+  for half in "${pids[@]}"; do wait "$half" || failed=1; done
+  return $failed
+}
+
 ensure_venv() {
   local file=$1 stamp want
   stamp=.venv/installed-$file
@@ -34,11 +49,9 @@ ensure_venv() {
   [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && .venv/bin/python -c '' 2>/dev/null && return
   .venv/bin/python -c '' 2>/dev/null || make_venv
   echo "installing $(grep -c '^[A-Za-z0-9].*==' "$file") packages into .venv, which takes a minute, on a slow machine a few ..." >&2
-  # The file lists every package, so pip has nothing to resolve. It would compile all modules on one core, half of them
-  # tests, venues and services that nobody imports. Python compiles what the demo imports at its first start, in less than
-  # a second; the tests start hundreds of processes, so their modules are compiled here. Templates of packages do not compile.
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes \
-    --requirement "$file"
+  install_packages "$file"
+  # Python compiles what the demo imports at its first start, in less than a second; the tests start hundreds of processes,
+  # so their modules are compiled here. Templates of packages do not compile.
   [ "$file" != requirements-dev.txt ] || .venv/bin/python -m compileall -q -j 0 -x '/(tests|ccxt|moto)/' .venv/lib >/dev/null || true
   rm -rf ./*.egg-info # of an older version, which `python -m aggregator` would find first
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
