@@ -52,7 +52,7 @@ class ExchangeUnreachable(ExchangeError):
 
 
 class ExchangeHttpError(ExchangeError):
-    """The HTTP status is an error: 5xx, or a 4xx that does not concern one symbol."""
+    """The HTTP status is an error: 5xx, a 4xx that does not concern one symbol, or a refusal of a listed symbol."""
 
     reason = Reason.HTTP_ERROR
 

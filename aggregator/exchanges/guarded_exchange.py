@@ -14,17 +14,18 @@ from typing import TypeVar
 
 import structlog
 
-from aggregator.errors import BreakerOpen, ExchangeError, NotListed, RateLimited, Undecodable
+from aggregator.errors import BreakerOpen, ExchangeError, ExchangeHttpError, NotListed, RateLimited, Undecodable
 from aggregator.exchanges.dialect import Bucket, Market, Tickers
 from aggregator.exchanges.listing import Listing
 from aggregator.exchanges.rate_limit import RateLimiter
 from aggregator.exchanges.retry_after import LONGEST, LONGEST_BAN, Cooldown
-from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, RateTokens, Reason, Ticker, Tier, VenueWindow
+from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, RateTokens, Ticker, Tier, VenueWindow
 from aggregator.observability.metrics import BREAKER_STATES, Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer, Value
 from aggregator.resilience.circuit_breaker import BreakerGroup, BreakerRules, CircuitBreaker
 
 T = TypeVar("T")
+Answers = dict[str, Ticker | LeftOut]  # by symbol
 
 _LOG_SECONDS = 60.0  # between two log lines of a kind: some venues refuse a few calls every second
 
@@ -168,7 +169,7 @@ class GuardedExchange(ABC):
         this finds is asked for alone from then on.
         """
         markets, others = self._listing.sort(assets)
-        answers: dict[str, Ticker | LeftOut] = {symbol: self._left_out(error) for symbol, error in others.items()}
+        answers: Answers = {symbol: self._left_out(error) for symbol, error in others.items()}
         if not markets:
             return answers
         hot = any(asset.tier is Tier.HOT for asset in assets)
@@ -181,33 +182,29 @@ class GuardedExchange(ABC):
             )
         return answers | found if answers else found
 
-    async def _fetch_all(self, batches: Sequence[Sequence[Market]], *, hot: bool) -> dict[str, Ticker | LeftOut]:
+    async def _fetch_all(self, batches: Sequence[Sequence[Market]], *, hot: bool, halved: bool = False) -> Answers:
         if len(batches) == 1:
-            return await self._fetch(batches[0], hot=hot)
-        answers: dict[str, Ticker | LeftOut] = {}
-        for found in await asyncio.gather(*(self._fetch(batch, hot=hot) for batch in batches)):
+            return await self._fetch(batches[0], hot=hot, halved=halved)
+        answers: Answers = {}
+        for found in await asyncio.gather(*(self._fetch(batch, hot=hot, halved=halved) for batch in batches)):
             answers |= found
         return answers
 
-    async def _fetch(self, markets: Sequence[Market], *, hot: bool) -> dict[str, Ticker | LeftOut]:
+    async def _fetch(self, markets: Sequence[Market], *, hot: bool, halved: bool) -> Answers:
         try:
             found = await self._call_when_allowed(partial(self._call, markets), self._cost(len(markets)), hot=hot)
         except ExchangeError as error:
-            if isinstance(error, NotListed) and len(markets) > 1:
-                return await self._fetch_halves(markets, hot=hot)
-            if isinstance(error, NotListed) and self.trades(markets[0].symbol):
-                self.listing_doubted.set()
+            if isinstance(error, NotListed):
+                if len(markets) > 1:
+                    halves = [markets[: len(markets) // 2], markets[len(markets) // 2 :]]
+                    return await self._fetch_all(halves, hot=hot, halved=True)
+                if halved:
+                    self._asked_alone.add(markets[0].symbol)
+                error = self._judged(markets[0].symbol, error)
             self._last_call_failed = True
             self._metrics.exchange_errors.labels(self.name, error.reason.value).inc()
             return {market.symbol: self._left_out(error) for market in markets}
         return {market.symbol: self._answer(market.symbol, found.get(market.symbol)) for market in markets}
-
-    async def _fetch_halves(self, markets: Sequence[Market], *, hot: bool) -> dict[str, Ticker | LeftOut]:
-        halves = [markets[: len(markets) // 2], markets[len(markets) // 2 :]]
-        answers = await self._fetch_all(halves, hot=hot)
-        singles = [half[0].symbol for half in halves if len(half) == 1]
-        self._asked_alone.update(symbol for symbol in singles if _is_not_listed(answers[symbol]))
-        return answers
 
     async def _call_when_allowed(self, call: Callable[[], Awaitable[T]], cost: float, *, hot: bool) -> T:
         self._check_cooldown()
@@ -249,8 +246,16 @@ class GuardedExchange(ABC):
     def _answer(self, symbol: str, found: Ticker | ExchangeError | None) -> Ticker | LeftOut:
         if isinstance(found, Ticker):
             return found
-        missing = Undecodable if self.trades(symbol) else NotListed  # a listed pair must make its price degraded
-        return self._left_out(missing("not in the answer") if found is None else found)
+        if found is None:
+            found = (Undecodable if self.trades(symbol) else NotListed)("not in the answer")
+        return self._left_out(self._judged(symbol, found))
+
+    def _judged(self, symbol: str, error: ExchangeError) -> ExchangeError:
+        """Return the error, or one that degrades the price of a pair that the venue lists, and doubt the listing."""
+        if not isinstance(error, NotListed) or not self.trades(symbol):
+            return error
+        self.listing_doubted.set()
+        return ExchangeHttpError(f"refused, although its listing has the pair: {error}")
 
     def _left_out(self, error: ExchangeError) -> LeftOut:
         return LeftOut(self.name, error.reason, str(error))
@@ -293,7 +298,3 @@ class GuardedExchange(ABC):
         elif state == "closed":
             self._log_open_at = self._clock()
             self._log.info("breaker_closed")
-
-
-def _is_not_listed(answer: Ticker | LeftOut) -> bool:
-    return isinstance(answer, LeftOut) and answer.reason is Reason.NOT_LISTED
