@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from aggregator.exchanges.registry import DIALECTS
+from aggregator.exchanges.same_venue import check_venues
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.libraries.extras import has_extra, install
 from aggregator.models import Tier
@@ -221,7 +222,7 @@ class Settings(
     @field_validator("exchanges")
     @classmethod
     def _check_exchanges(cls, text: str) -> str:
-        exchange_targets(text)
+        check_venues(exchange_targets(text))
         return text
 
     @field_validator("traces")

@@ -88,7 +88,7 @@ def strengths(service: Service) -> dict[str, str]:
 def started(folder: Path, **settings: object) -> Service:
     """Start the service with two assets, and exchanges that are not there."""
     (folder / "symbols.csv").write_text("symbol,base,quote\nbtcusdt,btc,usdt\nethusdt,eth,usdt\n")
-    exchanges = "exchange1=mock+http://127.0.0.1:1,exchange2=mock+http://127.0.0.1:1"
+    exchanges = "exchange1=mock+http://127.0.0.1:1,exchange2=mock+http://127.0.0.1:2"
     return Service(folder, symbols_file=folder / "symbols.csv", exchanges=exchanges, **settings).started()
 
 
