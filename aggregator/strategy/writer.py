@@ -153,7 +153,7 @@ class PositionWriter:
             self._metrics.signals.labels(one.side, one.reason).inc()
             if one.profit is not None:
                 self._metrics.closed.labels("won" if one.profit > 0 else "lost").inc()
-            log.info("paper_signal", asset=one.asset, side=one.side, reason=one.reason, price=str(one.price))
+            log.debug("paper_signal", asset=one.asset, side=one.side, reason=one.reason, price=str(one.price))
 
     def _done(self, position: Position) -> None:
         """Take a position off those that wait, unless they were forgotten meanwhile."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.models import Trade, trade_key
@@ -89,6 +90,16 @@ async def test_micro_batches_make_no_difference(drawn: list[tuple[float, Decimal
         assert set(trading.received.signals) == await trading.event_ids()
     assert found[0] == found[1]
     await check(trading, trades)
+
+
+async def test_signals_do_not_fill_the_log() -> None:
+    """Their lines are at debug: there may be one for each trade, and the metrics count them."""
+    trading = PaperTrading()
+    process = await trading.start()
+    with capture_logs() as logs:
+        await process.process(DROP)
+        await process.write()
+    assert [line["log_level"] for line in logs if line["event"] == "paper_signal"] == ["debug"]
 
 
 @pytest.mark.parametrize("half_calls", [0, 1, 2, 3, 4])

@@ -13,6 +13,7 @@ from aggregator.exchanges.dialect import SocketDialect
 from aggregator.exchanges.push.socket import Connect, Socket, TooSoon
 from aggregator.exchanges.retry_after import Cooldown
 from aggregator.models import Asset
+from aggregator.observability.bounded_log import BoundedLog
 from aggregator.resilience.backoff import Backoff
 
 LONGEST_PAUSE = 30.0  # seconds between two connections; venues ban clients that reconnect without pauses
@@ -48,6 +49,7 @@ class ConnectionLoop(ABC):
         self._names: dict[str, str] = {}  # by symbol, of subscribed pairs
         self._heard_at = clock()
         self._log = structlog.get_logger().bind(exchange=name)
+        self._event_log = BoundedLog(clock, exchange=name)
 
     @abstractmethod
     def _subscribed(self) -> set[str]:

@@ -146,11 +146,11 @@ class Feed(ConnectionLoop):
         if kind == "ticker":
             self._record_ticker(news.name, wall)
         elif kind == "gap":
-            self._log.info("push_gap", pair=news.name)
+            self._event_log.info("push_gap", pair=news.name)
             self._queue(self._dialect.unsubscribe, [news.name])
             self._queue(self._dialect.subscribe, [news.name])
         elif kind == "refused":
-            self._log.info("push_refused", pair=news.name)
+            self._event_log.info("push_refused", pair=news.name)
 
     def _record_ticker(self, name: str, wall: float) -> None:
         held = self._book.held(name)

@@ -169,7 +169,7 @@ class TradeFeed(ConnectionLoop):
         if isinstance(news, Shutdown):
             raise Replace
         if isinstance(news, Refused):
-            self._log.info("trade_feed_refused", pair=news.name, why=news.why)
+            self._event_log.info("trade_feed_refused", pair=news.name, why=news.why)
             if not news.name:
                 self._ask_again_at = min(self._ask_again_at, self._clock() + _ASK_AGAIN)
         elif (symbol := self._symbols.get(news.name)) is not None:
