@@ -1,12 +1,16 @@
 """The metrics' names and labels, which existing dashboards query."""
 
+import asyncio
 import platform
 import shutil
 import subprocess
+import threading
 from importlib.metadata import version
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from aggregator.observability.metrics import BREAKER_STATES, Metrics
 
@@ -99,3 +103,23 @@ def test_promtool_accepts_the_metrics(metrics: Metrics) -> None:
     complaints = [line for line in checked.stderr.decode().splitlines() if "price_" in line]
     assert complaints == []
     assert checked.returncode in (0, 3)
+
+
+async def test_a_scrape_is_written_beside_the_event_loop(metrics: Metrics) -> None:
+    """Another thread writes the text, with what was buffered in the loop, which goes on meanwhile."""
+    writers: list[int] = []
+    buffered = iter((1, 2))
+
+    class Watched(Collector):
+        def collect(self) -> list[Metric]:
+            writers.append(threading.get_ident())
+            return []
+
+    metrics.registry.register(Watched())
+    writers.clear()  # a new collector is asked once for its names
+    metrics.before_text(lambda: metrics.cache_hits.inc(next(buffered)))
+    first, second = await asyncio.gather(metrics.scrape(), metrics.scrape())
+    assert b"price_cache_hits_total 1.0" in first
+    assert b"price_cache_hits_total 3.0" in second
+    assert len(writers) == 2
+    assert threading.get_ident() not in writers

@@ -147,7 +147,7 @@ class OpsRoutes:
     )
     async def metrics(self, _: Request) -> HttpResponse:
         """Return the metrics in Prometheus' text format."""
-        return HttpResponse(self._metrics.text(), headers=NO_STORE_HEADER, media_type=CONTENT_TYPE)
+        return HttpResponse(await self._metrics.scrape(), headers=NO_STORE_HEADER, media_type=CONTENT_TYPE)
 
     @Route(
         "GET",

@@ -12,18 +12,16 @@ the hot ones have series of their own. Existing dashboards query the names up to
 import os
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import buckets
 from aggregator.observability.metrics.alerts import AlertMetrics
 from aggregator.observability.metrics.anomalies import AnomalyMetrics
 from aggregator.observability.metrics.archive import ArchiveMetrics
-from aggregator.observability.metrics.ending_gauge import WithoutEnded
 from aggregator.observability.metrics.events import EventMetrics
-from aggregator.observability.metrics.machine import Build, Machine, Processes
+from aggregator.observability.metrics.exposition import Exposition
 from aggregator.observability.metrics.news import NewsMetrics
 from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.observability.metrics.strategy import StrategyMetrics
@@ -44,7 +42,6 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         registry = registry or CollectorRegistry()
         self.registry = registry
-        self._flushes: list[Callable[[], None]] = []
         self._api()
         self._streams()
         self._exchanges()
@@ -60,16 +57,8 @@ class Metrics:
         self.anomalies = AnomalyMetrics(registry)
         self.archive = ArchiveMetrics(registry)
         self.strategy = StrategyMetrics(registry)
-        self._exposed = registry
         self.is_shared = SHARED_FOLDER in os.environ
-        if self.is_shared:
-            self._exposed = CollectorRegistry()
-            self._exposed.register(WithoutEnded(MultiProcessCollector(None)))  # type: ignore[no-untyped-call]  # it has no types
-            self._exposed.register(Processes())
-        else:
-            ProcessCollector(registry=registry)
-        self._exposed.register(Machine())
-        self._exposed.register(Build())
+        self._exposition = Exposition(registry, is_shared=self.is_shared)
         self._create_alerted_series()
 
     def _create_alerted_series(self) -> None:
@@ -281,13 +270,15 @@ class Metrics:
 
     def before_text(self, flush: Callable[[], None]) -> None:
         """Call `flush` before each scrape, for counts that are buffered elsewhere."""
-        self._flushes.append(flush)
+        self._exposition.before_text(flush)
 
     def text(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
-        for flush in self._flushes:
-            flush()
-        return generate_latest(self._exposed)
+        """As `Exposition.text`."""
+        return self._exposition.text()
+
+    async def scrape(self) -> bytes:
+        """As `Exposition.scrape`."""
+        return await self._exposition.scrape()
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(name, meaning, labels, registry=self.registry)

@@ -36,10 +36,14 @@ class Processes(Collector):
 
 
 class Machine(Collector):
-    """The machine's load. CPU usage is that since the last scrape."""
+    """The machine's load. CPU usage is that between the last two calls of `measure`, all from one thread."""
 
     def __init__(self) -> None:
-        psutil.cpu_percent()  # the first call returns 0 and begins the interval that the next one measures
+        self._cpu_percent = psutil.cpu_percent()  # 0: it begins the first interval
+
+    def measure(self) -> None:
+        """Measure the CPU usage. psutil keeps the beginning of the interval for each thread."""
+        self._cpu_percent = psutil.cpu_percent()
 
     def collect(self) -> list[GaugeMetricFamily]:
         """Return the three gauges."""
@@ -47,7 +51,7 @@ class Machine(Collector):
         usage = shutil.disk_usage(".")
         disk.add_metric(["."], 100 * usage.used / usage.total)
         return [
-            GaugeMetricFamily("price_system_cpu_usage_percent", "All cores.", value=psutil.cpu_percent()),
+            GaugeMetricFamily("price_system_cpu_usage_percent", "All cores.", value=self._cpu_percent),
             GaugeMetricFamily("price_system_memory_usage_percent", "Of all.", value=psutil.virtual_memory().percent),
             disk,
         ]
