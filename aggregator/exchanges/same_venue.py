@@ -1,7 +1,8 @@
 """Finds exchanges of the setting EXCHANGES that are one venue: its two tickers must not count as two sources. Pure.
 
 Two exchanges are one venue if they share an address, polled or pushed, or are both at public addresses of one venue,
-whether in our dialect or through ccxt. Two names of one machine, but for its loopback names, are not recognised.
+whether in our dialect or through ccxt. Those on this machine are not compared: one mock may stand for several exchanges
+there. Two host names of one machine are not recognised.
 """
 
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ def check_venues(targets: Sequence[ExchangeTarget]) -> None:
 def _identities(target: ExchangeTarget) -> set[str]:
     if target.dialect == REPLAY:
         return {f"file {PurePath(target.url)}"}
+    if urlsplit(target.url).hostname in _LOOPBACK:
+        return set()
     addresses = [target.url] if target.push_url is None else [target.url, target.push_url]
     venue = _OTHER_NAMES.get(target.library, target.library) or target.dialect
     return {_identity(address) if address else venue for address in addresses}
@@ -45,8 +48,7 @@ def _identity(address: str) -> str:
         domain = _domain(make().public_url)
         if domain and (host == domain or host.endswith(f".{domain}")):
             return dialect
-    name = "localhost" if host in _LOOPBACK else host
-    return f"{name}:{parts.port or _PORTS[parts.scheme]}{parts.path.rstrip('/')}"
+    return f"{host}:{parts.port or _PORTS[parts.scheme]}{parts.path.rstrip('/')}"
 
 
 def _domain(url: str) -> str:
