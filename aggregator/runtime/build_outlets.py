@@ -13,12 +13,12 @@ from aggregator.errors import CannotGoOn, StoreError, StoreRefused
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.definition import OutletParts
-from aggregator.outlets.outbox import OpenOutlet, OutletOutbox
+from aggregator.outlets.outbox.outbox import OpenOutlet, OutletOutbox
+from aggregator.outlets.outbox.queue_file import DEDUP_SECONDS, QueueFile
+from aggregator.outlets.outbox.worker import SEND_SECONDS
 from aggregator.outlets.ports import Outlet
-from aggregator.outlets.queue_file import DEDUP_SECONDS, QueueFile
 from aggregator.outlets.registry import make_outlet
 from aggregator.outlets.sources import PRICES, TRADES, HandingEvents, HandingPrices, HandingTrades, PriceEvents
-from aggregator.outlets.worker import SEND_SECONDS
 from aggregator.ports import History, Sink
 from aggregator.runtime.outlet_topics import missing_topics
 from aggregator.runtime.process import Process, running

@@ -14,8 +14,8 @@ from aggregator.archive.writes.archiver import Archiver
 from aggregator.cli.main import main
 from aggregator.models import Trade
 from aggregator.observability.metrics import Metrics
-from aggregator.outlets.dead_letters import MOST_RETRIES, DeadLetterRetry
-from aggregator.outlets.queue_file import QueueFile, queued
+from aggregator.outlets.outbox.dead_letters import MOST_RETRIES, DeadLetterRetry
+from aggregator.outlets.outbox.queue_file import QueueFile, queued
 from aggregator.stores.trades.dead_letters import TradeDeadLetters
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.rejection import Rejection

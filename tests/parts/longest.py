@@ -44,7 +44,7 @@ LONGEST = (
     "exchanges/hostile/test_bounds.py",
     "end_to_end/test_kinesis.py",
     "page/test_trades.py",
-    "outlets/test_sqs.py",
+    "outlets/receivers/test_sqs.py",
     "stores/test_dynamodb.py",
     "exchanges/test_ccxt.py",
     "newsfeeds/test_rss.py",

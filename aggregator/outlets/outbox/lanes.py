@@ -6,7 +6,7 @@ add -> a queue for each asset -> take: a batch -> settle: what is to be sent aga
 from collections import OrderedDict, deque
 from collections.abc import Container, Sequence
 
-from aggregator.outlets.queue_file import Queued
+from aggregator.outlets.outbox.queue_file import Queued
 from aggregator.stores.waiting_file import Row
 
 Waiting = Row[Queued]

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from aggregator.errors import StoreError
-from aggregator.outlets.queue_file import Queued, QueueFile
+from aggregator.outlets.outbox.queue_file import Queued, QueueFile
 from aggregator.stores.letter_archive import ArchivedLetter, LetterArchive, archived
 from aggregator.stores.waiting_file import DeadLetter
 

@@ -12,9 +12,9 @@ import pytest
 
 from aggregator.outlets.address import Form, parse_outlets
 from aggregator.outlets.ports import DELIVERED, OutletAway, OutletEnded, Verdict
-from aggregator.outlets.webhook import HTTPS, MOST_PAUSE, secret_of
-from aggregator.outlets.webhook_signature import delivery_headers, delivery_id, secret_bytes
-from tests.outlets.receiving import SECRET, events, receiving, status
+from aggregator.outlets.receivers.webhook.signature import delivery_headers, delivery_id, secret_bytes
+from aggregator.outlets.receivers.webhook.webhook import HTTPS, MOST_PAUSE, secret_of
+from tests.outlets.receivers.webhook.receiving import SECRET, events, receiving, status
 from tests.outlets.recording import event, running, until
 from tests.parts.process import ROOT
 

@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from aggregator.outlets.public_addresses import NO_ADDRESS, why_not_public
+from aggregator.outlets.receivers.webhook.public_addresses import NO_ADDRESS, why_not_public
 
 _MOST_CHARACTERS = 2048
 _URL = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # visible ASCII without quotation mark and backslash

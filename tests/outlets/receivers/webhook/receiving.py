@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aggregator.outlets.ports import OutletEvent
-from aggregator.outlets.webhook import Webhook
-from aggregator.outlets.webhook_client import WebhookClient
-from aggregator.outlets.webhook_target import webhook_target
+from aggregator.outlets.receivers.webhook.client import WebhookClient
+from aggregator.outlets.receivers.webhook.target import webhook_target
+from aggregator.outlets.receivers.webhook.webhook import Webhook
 from tests.parts.site import Handler, Site, reply, site
 
 SECRET = b"a secret of 24 characters"

@@ -1,5 +1,5 @@
 -- Example data, made by version 0.2.0 (commit 4d5d865): six invented events for two outlets, of which one was delivered and
--- one became a dead letter. `sqlite3` dumped the file. tests/outlets/test_upgrade.py reads it.
+-- one became a dead letter. `sqlite3` dumped the file. tests/outlets/outbox/test_upgrade.py reads it.
 BEGIN TRANSACTION;
 CREATE TABLE dead_letters (
     id INTEGER PRIMARY KEY,

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from aggregator.outlets.lanes import Lanes, Waiting
-from aggregator.outlets.queue_file import Page, Queued, QueueFile
+from aggregator.outlets.outbox.lanes import Lanes, Waiting
+from aggregator.outlets.outbox.queue_file import Page, Queued, QueueFile
 from aggregator.resilience.waiting import until_available, wait_at_most
 from aggregator.stores.waiting_file import Appended
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.outlets.lanes import Lanes, Waiting
-from aggregator.outlets.queue_file import Queued
+from aggregator.outlets.outbox.lanes import Lanes, Waiting
+from aggregator.outlets.outbox.queue_file import Queued
 from aggregator.stores.waiting_file import Row
 from tests.parts.limits import examples
 

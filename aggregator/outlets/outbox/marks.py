@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from aggregator.outlets.lanes import Waiting
-from aggregator.outlets.queue_file import QueueFile
+from aggregator.outlets.outbox.lanes import Waiting
+from aggregator.outlets.outbox.queue_file import QueueFile
 
 
 class Marks:

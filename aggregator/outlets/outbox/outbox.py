@@ -19,11 +19,11 @@ import structlog
 from aggregator.errors import StoreError
 from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.address import OutletAddress
-from aggregator.outlets.dead_letters import DeadLetterRetry
 from aggregator.outlets.filters import Gaps
+from aggregator.outlets.outbox.dead_letters import DeadLetterRetry
+from aggregator.outlets.outbox.queue_file import Queued, QueueFile, queued
+from aggregator.outlets.outbox.worker import Worker
 from aggregator.outlets.ports import KeyClaims, Outlet, OutletEvent
-from aggregator.outlets.queue_file import Queued, QueueFile, queued
-from aggregator.outlets.worker import Worker
 from aggregator.ports import OutletStates
 from aggregator.resilience.waiting import until_available
 from aggregator.stores.letter_archive import LetterArchive

@@ -12,9 +12,9 @@ import msgspec
 from aggregator.outlets.address import Form, OutletAddress
 from aggregator.outlets.definition import OutletKind, OutletParts
 from aggregator.outlets.ports import DELIVERED, Answer, OutletAway, OutletEnded, OutletEvent, Verdict
-from aggregator.outlets.webhook_client import Posted, WebhookClient
-from aggregator.outlets.webhook_signature import MOST_SECRET, delivery_headers, delivery_id, secret_bytes
-from aggregator.outlets.webhook_target import WebhookTarget, webhook_target
+from aggregator.outlets.receivers.webhook.client import Posted, WebhookClient
+from aggregator.outlets.receivers.webhook.signature import MOST_SECRET, delivery_headers, delivery_id, secret_bytes
+from aggregator.outlets.receivers.webhook.target import WebhookTarget, webhook_target
 
 LEAST_PAUSE, MOST_PAUSE = 1.0, 300.0
 """Bounds of the seconds that a Retry-After asks for."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from aggregator.outlets.queue_file import QueueFile, queued
+from aggregator.outlets.outbox.queue_file import QueueFile, queued
 from tests.outlets.recording import LARGE, RecordingOutlet, event, running, until
 
 

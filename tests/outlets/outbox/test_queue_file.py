@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aggregator.outlets.queue_file import QueueFile, queued
+from aggregator.outlets.outbox.queue_file import QueueFile, queued
 from tests.outlets.recording import LARGE, event
 
 _PAGE = 4096

@@ -7,10 +7,10 @@ from socket import AddressFamily
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from aggregator.outlets.webhook_client import WebhookClient
-from aggregator.outlets.webhook_target import WebhookTarget, webhook_target
+from aggregator.outlets.receivers.webhook.client import WebhookClient
+from aggregator.outlets.receivers.webhook.target import WebhookTarget, webhook_target
 from aggregator.settings.loader import SettingsError, load
-from tests.outlets.receiving import status
+from tests.outlets.receivers.webhook.receiving import status
 from tests.parts.certificates import server_context
 from tests.parts.site import Site, site
 

@@ -18,8 +18,8 @@ import msgspec
 from aggregator.errors import printable
 from aggregator.exchanges.connection import TooMuch, connector, why_unreachable
 from aggregator.exchanges.retry_after import retry_after
-from aggregator.outlets.public_addresses import why_not_public
-from aggregator.outlets.webhook_target import WebhookTarget
+from aggregator.outlets.receivers.webhook.public_addresses import why_not_public
+from aggregator.outlets.receivers.webhook.target import WebhookTarget
 
 CONNECT_SECONDS, TOTAL_SECONDS = 5.0, 10.0
 _BODY_SECONDS = 1.0  # for the body of an answer, after its status is known

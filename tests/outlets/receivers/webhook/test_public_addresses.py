@@ -2,7 +2,7 @@
 
 import pytest
 
-from aggregator.outlets.public_addresses import why_not_public
+from aggregator.outlets.receivers.webhook.public_addresses import why_not_public
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "172.15.255.255", "172.32.0.1", "100.63.255.255", "100.128.0.1", "192.0.1.1"]
 PUBLIC += ["2606:4700:4700::1111", "2a00:1450:4001:81b::200e", "2001:4860:4860::8888"]

@@ -10,8 +10,8 @@ import pytest
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.definition import OutletParts
 from aggregator.outlets.ports import OutletAway, OutletEvent, Verdict
+from aggregator.outlets.receivers.sqs_queue import SqsQueue
 from aggregator.outlets.registry import make_outlet, outlets_of
-from aggregator.outlets.sqs_queue import SqsQueue
 from tests.outlets.examined import findings_of
 from tests.outlets.recording import event, running, until
 from tests.parts import sqs

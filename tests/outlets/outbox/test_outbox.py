@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aggregator.outlets.dead_letters import MOST_RETRIES, RETRY_SECONDS, DeadLetterRetry
+from aggregator.outlets.outbox.dead_letters import MOST_RETRIES, RETRY_SECONDS, DeadLetterRetry
 from aggregator.outlets.ports import Answer, OutletAway, OutletEnded, OutletEvent, Verdict
 from aggregator.stores.letter_archive import ArchivedLetter
 from tests.outlets.recording import RecordingOutlet, event, running, until

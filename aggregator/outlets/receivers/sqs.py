@@ -41,7 +41,7 @@ def _is_endpoint(endpoint: str) -> bool:
 
 
 def _create(address: OutletAddress, _: OutletParts) -> Outlet:
-    from aggregator.outlets.sqs_queue import SqsQueue  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
+    from aggregator.outlets.receivers.sqs_queue import SqsQueue  # noqa: PLC0415  # AWS's libraries take 0.3 s, 25 MiB
 
     options = address.options
     return SqsQueue(address.place, options.get("region"), options.get("endpoint"), options.get("account"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aggregator.outlets.webhook_target import webhook_target
+from aggregator.outlets.receivers.webhook.target import webhook_target
 
 PUBLIC = {
     "https://hooks.example/x": ("hooks.example", 443),

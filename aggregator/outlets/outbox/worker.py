@@ -15,11 +15,11 @@ import structlog
 
 from aggregator.errors import printable
 from aggregator.observability.metrics.outlets import OutletMetrics
-from aggregator.outlets.intake import Intake
-from aggregator.outlets.lanes import Lanes, Waiting
-from aggregator.outlets.marks import Marks
+from aggregator.outlets.outbox.intake import Intake
+from aggregator.outlets.outbox.lanes import Lanes, Waiting
+from aggregator.outlets.outbox.marks import Marks
+from aggregator.outlets.outbox.queue_file import Queued, QueueFile, digest_of
 from aggregator.outlets.ports import Answer, Outlet, OutletAway, OutletEnded, Verdict
-from aggregator.outlets.queue_file import Queued, QueueFile, digest_of
 from aggregator.resilience.backoff import Backoff
 from aggregator.resilience.waiting import until_available, wait_at_most
 from aggregator.stores.waiting_file import Appended

@@ -3,7 +3,7 @@
 import pytest
 
 from aggregator.outlets.ports import DELIVERED, OutletAway, Verdict
-from tests.outlets.receiving import endless, events, hanging, receiving, slow, status
+from tests.outlets.receivers.webhook.receiving import endless, events, hanging, receiving, slow, status
 from tests.parts.site import Handler, reply
 
 _OK = b"HTTP/1.1 200 OK\r\n"

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from aggregator.outlets.intake import IN_MEMORY
-from aggregator.outlets.queue_file import Page, Queued, QueueFile, queued
+from aggregator.outlets.outbox.intake import IN_MEMORY
+from aggregator.outlets.outbox.queue_file import Page, Queued, QueueFile, queued
 from aggregator.stores.waiting_file import Row
 from tests.outlets.recording import LARGE, RecordingOutlet, event, running, until
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.outlets.queue_file import QueueFile, queued
+from aggregator.outlets.outbox.queue_file import QueueFile, queued
 from tests.outlets.recording import LARGE, event
 
 MADE = Path(__file__).with_name("made_by_0_2") / "outlets.sql"

@@ -24,7 +24,7 @@ def _check(address: OutletAddress) -> None:
 
 
 def _create(address: OutletAddress, parts: OutletParts) -> Outlet:
-    from aggregator.outlets.kafka_topic import KafkaTopic  # noqa: PLC0415  # the extra `kafka` may not be installed
+    from aggregator.outlets.receivers.kafka_topic import KafkaTopic  # noqa: PLC0415  # `kafka` is an extra
 
     return KafkaTopic(kafka_address(address), parts.kafka_security)
 

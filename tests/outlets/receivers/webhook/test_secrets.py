@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.definition import OutletParts
 from aggregator.outlets.registry import make_outlet, outlets_of
-from tests.outlets.receiving import status
+from tests.outlets.receivers.webhook.receiving import status
 from tests.outlets.recording import event, running, until
 from tests.parts.site import Handler, reply, site
 
