@@ -64,7 +64,7 @@ LONGEST = (
     "cli/produce/test_produce.py",
     "runtime/test_trade_reader.py",
     "end_to_end/doctor/test_exchanges.py",
-    "archive/test_s3.py",
+    "archive/storages/test_s3.py",
     "chaos/test_ingest_streams.py",
     "end_to_end/test_streams.py",
     "end_to_end/test_drain.py",
