@@ -12,9 +12,8 @@ from aggregator.api.routing.route import Route
 from aggregator.api.server.server import STOP_SECONDS
 from aggregator.api.trades.schema import ModelState
 from aggregator.runtime.build_analytics import EventStores
-from aggregator.runtime.build_anomalies import why_no_anomalies
-from aggregator.runtime.build_news import why_no_news
 from aggregator.runtime.process import Process
+from aggregator.runtime.unavailable import why_no_anomalies, why_no_news
 from aggregator.trades.analytic import Analytic
 
 

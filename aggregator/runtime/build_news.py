@@ -1,10 +1,7 @@
 """News: the desk that joins articles with trades, and a reader of each source, beside everything else."""
 
-from aggregator.api.events.sentiment import NOT_INSTALLED
-from aggregator.api.routing.responses import Refusal
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.targets import exchange_targets
-from aggregator.libraries.extras import has_extra
 from aggregator.news.articles import SentimentItem
 from aggregator.news.desk import NewsDesk
 from aggregator.news.mentions import Mentions, read_names
@@ -16,11 +13,6 @@ from aggregator.runtime.process import Process
 from aggregator.settings import PREFIX, Settings
 from aggregator.trades.event_writer import EventWriter
 from aggregator.trades.ports import EventReader
-
-
-def why_no_news(settings: Settings) -> Refusal | None:
-    """Return why this process cannot read news; None if it can, or if other processes read them."""
-    return None if settings.role == "api" or has_extra("news") else NOT_INSTALLED
 
 
 async def open_news(process: Process, events: EventReader, writer: EventWriter[SentimentItem]) -> NewsDesk:
