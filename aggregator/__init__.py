@@ -88,7 +88,7 @@ Where to start reading: `models` (the nouns), `ports` (the interfaces between pa
 arithmetic of a price), runtime/roles.py (what a process consists of). Each package says in its docstring what it holds:
 
     cli            the subcommands; cli/main.py lists them
-    runtime        the composition root: opens what the settings name, and connects it
+    runtime        the composition root: opens what the settings name, and connects it; runtime/parts builds each part
     settings       every setting, its default and its checks
     api            HTTP: routes, streams, keys and limits; api/server is uvicorn with bounds
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices

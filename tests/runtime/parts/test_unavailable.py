@@ -3,7 +3,7 @@
 import pytest
 
 from aggregator.api.events.sentiment import NOT_INSTALLED
-from aggregator.runtime import unavailable
+from aggregator.runtime.parts import unavailable
 from aggregator.settings import Settings
 
 

@@ -16,8 +16,8 @@ from aggregator.errors import StoreError
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic
 from aggregator.ports import LocalCache
-from aggregator.runtime.build_alerts import rule_topics
 from aggregator.runtime.monitors import ClockWitness
+from aggregator.runtime.parts.analytics.build_alerts import rule_topics
 from aggregator.runtime.process import Process, RefreshPath
 from aggregator.stores.redis.client import RedisClient
 

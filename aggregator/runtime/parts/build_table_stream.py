@@ -1,8 +1,8 @@
 """The role `streams`: the stream of a DynamoDB table that others write, and the outlets that get its events."""
 
 from aggregator.errors import CannotGoOn
-from aggregator.runtime.build_outlets import open_outlets
-from aggregator.runtime.build_trades import open_dead_letters
+from aggregator.runtime.parts.build_outlets import open_outlets
+from aggregator.runtime.parts.trades.build_trades import open_dead_letters
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt, open_redis
 from aggregator.settings import PREFIX

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from aggregator.outlets.address import TOPICS
 from aggregator.outlets.sources import PRICES, SENTIMENT, TRADES
-from aggregator.runtime.unavailable import why_no_anomalies, why_no_news
+from aggregator.runtime.parts.unavailable import why_no_anomalies, why_no_news
 from aggregator.settings import PREFIX, Settings
 
 _ANOMALIES, _SIGNALS = "anomalies", "signals"

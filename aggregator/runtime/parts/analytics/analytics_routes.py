@@ -11,9 +11,9 @@ from aggregator.api.events.signals import SignalRoutes
 from aggregator.api.routing.route import Route
 from aggregator.api.server.server import STOP_SECONDS
 from aggregator.api.trades.schema import ModelState
-from aggregator.runtime.build_analytics import EventStores
+from aggregator.runtime.parts.analytics.build_analytics import EventStores
+from aggregator.runtime.parts.unavailable import why_no_anomalies, why_no_news
 from aggregator.runtime.process import Process
-from aggregator.runtime.unavailable import why_no_anomalies, why_no_news
 from aggregator.trades.analytic import Analytic
 
 

@@ -27,8 +27,8 @@ from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.venue_figures import VenueFigures
 from aggregator.prices.venue_gauges import VenueGauges
 from aggregator.resilience.group_commit import GroupCommit, Sinks
-from aggregator.runtime.build_outlets import behind_history, hand_over_newest
-from aggregator.runtime.exchanges import open_exchanges
+from aggregator.runtime.parts.build_outlets import behind_history, hand_over_newest
+from aggregator.runtime.parts.exchanges import open_exchanges
 from aggregator.runtime.process import Process, RefreshPath, Stores
 from aggregator.runtime.progress import warm_up_bar
 from aggregator.stores.redis.client import RedisClient

@@ -16,7 +16,7 @@ from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic, Bus, Publisher, T, Topic
 from aggregator.prices.tiers import Catalog
-from aggregator.runtime.build_analytics import EventStores, run_writer
+from aggregator.runtime.parts.analytics.build_analytics import EventStores, run_writer
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import bytes_of
 from aggregator.settings import PREFIX, Settings
