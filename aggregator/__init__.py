@@ -66,7 +66,7 @@ From a written price, trade or event to an outlet:
     outlets/sources.py                   stands behind history and the store of trades, and before that of events
     -> outlets/outbox/outbox.py          filters the event for each outlet (outlets/filters.py)
     -> outlets/outbox/queue_file.py      writes it to a file, unless its key was sent within 300 seconds
-    -> outlets/outbox/worker.py          sends batches, in the order of each asset (outlets/outbox/lanes.py)
+    -> outlets/outbox/sender.py          sends batches, in the order of each asset (outlets/outbox/lanes.py)
     -> outlets/receivers/sqs_queue.py    is one outlet; outlets/registry.py lists the kinds
 
 From a GET to its answer:

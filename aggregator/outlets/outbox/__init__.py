@@ -1,1 +1,1 @@
-"""The outbox of outlets: a file in which events wait, and the workers that send them in the order of each asset."""
+"""The outbox of outlets: a file in which events wait, and the senders, which keep the order of each asset."""

@@ -1,6 +1,6 @@
 """The outbox of outlets: events are written to a file first, and sent from there to every outlet that wants them.
 
-    hand_over -> filters -> file (one transaction) -> a worker for each outlet, from memory while it keeps up
+    hand_over -> filters -> file (one transaction) -> a sender for each outlet, from memory while it keeps up
 
 No event is lost while an outlet is away, or when the process is killed. An outlet that hangs holds up no other one.
 """
@@ -22,7 +22,7 @@ from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.filters import Gaps
 from aggregator.outlets.outbox.dead_letters import DeadLetterRetry
 from aggregator.outlets.outbox.queue_file import Queued, QueueFile, queued
-from aggregator.outlets.outbox.worker import Worker
+from aggregator.outlets.outbox.sender import OutletSender
 from aggregator.outlets.ports import KeyClaims, Outlet, OutletEvent
 from aggregator.ports import OutletStates
 from aggregator.resilience.waiting import until_available
@@ -66,8 +66,8 @@ class OutletOutbox:
         self._now = now
         self._retry = DeadLetterRetry(file, now)
         self._gaps = {name: Gaps(one.address.filter.min_gap) for name, one in self._outlets.items()}
-        self._workers = {
-            name: Worker(
+        self._senders = {
+            name: OutletSender(
                 name,
                 one.outlet,
                 file,
@@ -91,7 +91,7 @@ class OutletOutbox:
     @property
     def states(self) -> OutletStates:
         """Every outlet, and the dead letters of all as of the last measurement."""
-        return OutletStates({name: one.problem for name, one in self._workers.items()}, self._dead)
+        return OutletStates({name: one.problem for name, one in self._senders.items()}, self._dead)
 
     def wants(self, topic: str) -> bool:
         """Whether any outlet wants events of a topic, or an event may name its outlet."""
@@ -101,11 +101,11 @@ class OutletOutbox:
         """Open the file, unless it is open, and learn which outlets have ended. Raises StoreError."""
         await self._file.open()
         last = self._file.last_id  # of what earlier runs have left
-        for worker in self._workers.values():
-            worker.offer((), Appended((), {}, last, last))
+        for sender in self._senders.values():
+            sender.offer((), Appended((), {}, last, last))
         ended = await self._file.ended()
         for name, one in self._outlets.items():
-            self._workers[name].ended = ended.get(one.identity, "")
+            self._senders[name].ended = ended.get(one.identity, "")
 
     async def last_handed(self) -> float | None:
         """As `QueueFile.last_handed`."""
@@ -124,7 +124,7 @@ class OutletOutbox:
         records = [
             queued(name, event)
             for name, one in self._outlets.items()
-            if not self._workers[name].ended
+            if not self._senders[name].ended
             for event in events
             if self._wants(name, one, event)
         ]
@@ -145,8 +145,8 @@ class OutletOutbox:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._upkeep())
             group.create_task(self._retry.run())
-            for name, worker in self._workers.items():
-                group.create_task(self._work(name, worker))
+            for name, sender in self._senders.items():
+                group.create_task(self._send(name, sender))
 
     async def drain(self, patience: float) -> None:
         """Wait at most `patience` seconds until everything is sent that can be. The rest stays for the next start."""
@@ -177,30 +177,30 @@ class OutletOutbox:
         return one.address.filter.wants(event) and self._gaps[name].passes(event)
 
     def _offer(self, records: Sequence[Queued], appended: Appended[Queued]) -> None:
-        """Give the rows that were written to their workers, and count them."""
-        rows: dict[str, list[Row[Queued]]] = {name: [] for name in self._workers}
+        """Give the rows that were written to their senders, and count them."""
+        rows: dict[str, list[Row[Queued]]] = {name: [] for name in self._senders}
         for row in appended.rows:
             rows[row.record.outlet].append(row)
         for name, number in Counter(one.outlet for one in records).items():
             self._metrics.handed.labels(name).inc(len(rows[name]))
             self._metrics.repeated.labels(name).inc(number - len(rows[name]))
-        for name, worker in self._workers.items():
-            worker.offer(rows[name], appended)
+        for name, sender in self._senders.items():
+            sender.offer(rows[name], appended)
 
-    async def _work(self, name: str, worker: Worker) -> None:
-        """Run a worker; note durably that its outlet has ended."""
+    async def _send(self, name: str, sender: OutletSender) -> None:
+        """Run a sender; note durably that its outlet has ended."""
         one = self._outlets[name]
-        if not worker.ended:
-            await worker.run()
-            gone = await until_available(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
+        if not sender.ended:
+            await sender.run()
+            gone = await until_available(lambda: self._file.end(one.identity, name, sender.ended, self._now()))
             self.count_lost("all", gone)
         self._metrics.away.labels(name).set(_ENDED)
-        self._log.error("subscription_ended", outlet=name, reason=worker.ended)
+        self._log.error("subscription_ended", outlet=name, reason=sender.ended)
 
     async def _waits(self) -> bool:
         """Whether any outlet that takes events has some waiting."""
-        for name, worker in self._workers.items():
-            is_sending = not worker.ended and not worker.trouble and self._outlets[name].is_sender()
+        for name, sender in self._senders.items():
+            is_sending = not sender.ended and not sender.trouble and self._outlets[name].is_sender()
             if is_sending and await self._file.oldest(name) is not None:
                 return True
         return False
@@ -208,7 +208,7 @@ class OutletOutbox:
     async def _upkeep(self) -> None:
         """Measure the file, move its journal, delete old keys; never returns."""
         while True:
-            with suppress(StoreError):  # a full disk; the workers go on
+            with suppress(StoreError):  # a full disk; the senders go on
                 await self._file.checkpoint()
                 await self._measure()
                 for _ in range(_PURGES if self._is_recovered else 0):

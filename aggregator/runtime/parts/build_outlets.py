@@ -15,7 +15,7 @@ from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.definition import OutletParts
 from aggregator.outlets.outbox.outbox import OpenOutlet, OutletOutbox
 from aggregator.outlets.outbox.queue_file import DEDUP_SECONDS, QueueFile
-from aggregator.outlets.outbox.worker import SEND_SECONDS
+from aggregator.outlets.outbox.sender import SEND_SECONDS
 from aggregator.outlets.ports import Outlet
 from aggregator.outlets.registry import make_outlet
 from aggregator.outlets.sources import PRICES, TRADES, HandingEvents, HandingPrices, HandingTrades, PriceEvents

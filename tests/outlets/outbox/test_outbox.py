@@ -99,7 +99,7 @@ async def test_what_an_outlet_has_not_taken_is_sent_after_a_restart(tmp_path: Pa
 
 
 async def test_an_outlet_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
-    """Each outlet has a worker of its own, and a filter of its own."""
+    """Each outlet has a sender of its own, and a filter of its own."""
     hanging, other, signals = RecordingOutlet(), RecordingOutlet(), RecordingOutlet()
     hanging.hangs = True
     outlets = {

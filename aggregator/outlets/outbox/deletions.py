@@ -7,8 +7,8 @@ from aggregator.outlets.outbox.lanes import Waiting
 from aggregator.outlets.outbox.queue_file import QueueFile
 
 
-class Marks:
-    """Marks rows of one outlet as delivered. While one transaction is written, the rows that come wait for the next."""
+class Deletions:
+    """Deletes delivered rows of one outlet. While one transaction is written, the rows that come wait for the next."""
 
     def __init__(self, file: QueueFile) -> None:
         self._file = file

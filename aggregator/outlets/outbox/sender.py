@@ -15,9 +15,9 @@ import structlog
 
 from aggregator.errors import printable
 from aggregator.observability.metrics.outlets import OutletMetrics
+from aggregator.outlets.outbox.deletions import Deletions
 from aggregator.outlets.outbox.intake import Intake
 from aggregator.outlets.outbox.lanes import Lanes, Waiting
-from aggregator.outlets.outbox.marks import Marks
 from aggregator.outlets.outbox.queue_file import Queued, QueueFile, digest_of
 from aggregator.outlets.ports import Answer, Outlet, OutletAway, OutletEnded, Verdict
 from aggregator.resilience.backoff import Backoff
@@ -35,7 +35,7 @@ Taken = Callable[[Sequence[str]], Awaitable[AbstractSet[str]]]
 """Claims digests of keys for this process's file; returns those that another machine has claimed."""
 
 
-class Worker:
+class OutletSender:
     """Sends what waits in `file` for the outlet `name`. `is_sender` tells whether this process does so now.
 
     With `taken`, keys that another machine sends are left to it.
@@ -66,7 +66,7 @@ class Worker:
         self._attempts: dict[int, int] = {}  # refusals of an event that waits
         self._ready = asyncio.Event()
         self._intake = Intake(name, file, self._lanes, is_sender, self._ready)
-        self._marks = Marks(file)
+        self._deletions = Deletions(file)
         self._not_before = 0.0  # monotonic seconds
         self._delivered = metrics.delivered.labels(name)
         self._delay = metrics.delay.labels(name)
@@ -123,7 +123,7 @@ class Worker:
         taken = await self._taken(list(digests.values()))
         theirs = [row for row in batch if digests[row.id] in taken]
         if theirs:
-            await until_available(lambda: self._marks.delivered(theirs))
+            await until_available(lambda: self._deletions.delivered(theirs))
             self._metrics.repeated.labels(self.name).inc(len(theirs))
         return [row for row in batch if digests[row.id] not in taken]
 
@@ -144,7 +144,7 @@ class Worker:
             return self._away(batch, OutletAway(repr(error), is_unsure=True))
         delivered = [row for row, one in zip(batch, answers, strict=True) if one.verdict is Verdict.DELIVERED]
         if delivered:
-            await until_available(lambda: self._marks.delivered(delivered))
+            await until_available(lambda: self._deletions.delivered(delivered))
             for row in delivered if self._attempts else ():
                 self._attempts.pop(row.id, None)
             self._delivered.inc(len(delivered))
