@@ -15,8 +15,8 @@ from aggregator.cli.main import main
 from aggregator.errors import StoreError
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.archive.parts import archiving, ids_at, problems, trade_at
+from tests.archive.storages.s3_proxy import Fault, S3Proxy, s3_proxy
 from tests.parts.s3 import S3Server, s3_running
-from tests.parts.s3_proxy import Fault, S3Proxy, s3_proxy
 
 pytestmark = pytest.mark.real
 

@@ -1,6 +1,6 @@
 """A server that answers as SQS does and keeps nothing, for load: moto takes some ten messages a second here.
 
-`python -m tests.parts.sqs_sink` prints `listening on http://127.0.0.1:PORT`.
+`python -m tests.bench.sqs_sink` prints `listening on http://127.0.0.1:PORT`.
 """
 
 import asyncio
