@@ -64,10 +64,10 @@ From a headline to its correlation with the volume of trades:
 From a written price, trade or event to an outlet:
 
     outlets/sources.py                   stands behind history and the store of trades, and before that of events
-    -> outlets/outbox.py                 filters the event for each outlet (outlets/filters.py)
-    -> outlets/queue_file.py             writes it to a file, unless its key was sent within 300 seconds
-    -> outlets/worker.py                 sends batches, in the order of each asset (outlets/lanes.py)
-    -> outlets/sqs_queue.py              is one outlet; outlets/registry.py lists the kinds
+    -> outlets/outbox/outbox.py          filters the event for each outlet (outlets/filters.py)
+    -> outlets/outbox/queue_file.py      writes it to a file, unless its key was sent within 300 seconds
+    -> outlets/outbox/sender.py          sends batches, in the order of each asset (outlets/outbox/lanes.py)
+    -> outlets/receivers/sqs_queue.py    is one outlet; outlets/registry.py lists the kinds
 
 From a GET to its answer:
 
@@ -88,12 +88,12 @@ Where to start reading: `models` (the nouns), `ports` (the interfaces between pa
 arithmetic of a price), runtime/roles.py (what a process consists of). Each package says in its docstring what it holds:
 
     cli            the subcommands; cli/main.py lists them
-    runtime        the composition root: opens what the settings name, and connects it
+    runtime        the composition root: opens what the settings name, and connects it; runtime/parts builds each part
     settings       every setting, its default and its checks
     api            HTTP: routes, streams, keys and limits; api/server is uvicorn with bounds
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
     table_streams  the stream of a DynamoDB table that others write, as a source of events for outlets
-    outlets        queues, Kafka topics and webhooks that events are sent to, and the outbox before them
+    outlets        queues, Kafka topics and webhooks that events are sent to (receivers), and the outbox before them
     archive        Parquet files of what was stored, on disk or S3
     newsfeeds      sources of news: feeds, Finnhub, the mock exchanges
     exchanges      calls to exchanges, and feeds that they push

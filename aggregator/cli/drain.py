@@ -15,9 +15,9 @@ import structlog
 from aggregator.cli.command import Command, Flags, seconds_up_to, start
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.observability.metrics import Metrics
-from aggregator.outlets.outbox import OutletOutbox
-from aggregator.runtime.build_outlets import open_outbox
+from aggregator.outlets.outbox.outbox import OutletOutbox
 from aggregator.runtime.lifecycle import run
+from aggregator.runtime.parts.build_outlets import open_outbox
 from aggregator.runtime.stores import attempt, open_history, open_redis, open_trade_store
 from aggregator.settings import Settings
 

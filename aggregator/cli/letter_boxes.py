@@ -9,7 +9,7 @@ import msgspec
 
 from aggregator.cli.ingest_call import IngestCall
 from aggregator.errors import printable
-from aggregator.outlets.queue_file import QueueFile
+from aggregator.outlets.outbox.queue_file import QueueFile
 from aggregator.stores.dead_letter_file import DeadLetterFile, FailedLetter
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.trades.dead_letters import MOST_LETTERS

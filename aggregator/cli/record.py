@@ -25,8 +25,8 @@ from aggregator.prices.refresher import most_in_job, seconds_together
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.circuit_breaker import BreakerGroup
-from aggregator.runtime.exchanges import Opened, Parts
 from aggregator.runtime.lifecycle import run
+from aggregator.runtime.parts.exchanges import Opened, Parts
 from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
 from aggregator.trades.ports import Receipt

@@ -96,7 +96,7 @@ class Outlet(Protocol):
     async def send(self, events: Sequence[OutletEvent], /) -> Sequence[Answer]:
         """Send a batch; return an answer for each event. Raises OutletAway and OutletEnded for all of them.
 
-        Bounded in time by the adapter; the caller gives up after `aggregator.outlets.worker.SEND_SECONDS`.
+        Bounded in time by the adapter; the caller gives up after `aggregator.outlets.outbox.sender.SEND_SECONDS`.
         """
 
     async def close(self) -> None:

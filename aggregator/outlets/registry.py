@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 from aggregator.outlets.address import OutletAddress, parse_outlets
 from aggregator.outlets.definition import OutletKind, OutletParts
-from aggregator.outlets.kafka import KAFKA
 from aggregator.outlets.ports import Outlet
-from aggregator.outlets.sqs import SQS
-from aggregator.outlets.stdout import STDOUT
-from aggregator.outlets.webhook import HTTP, HTTPS
+from aggregator.outlets.receivers.kafka import KAFKA
+from aggregator.outlets.receivers.sqs import SQS
+from aggregator.outlets.receivers.stdout import STDOUT
+from aggregator.outlets.receivers.webhook.webhook import HTTP, HTTPS
 
 KINDS: dict[str, OutletKind] = {
     "sqs": SQS,

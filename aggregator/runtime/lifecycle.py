@@ -18,8 +18,8 @@ from aggregator.api.trades.ingest import INGEST_PATH
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
-from aggregator.runtime.build_alerts import rules_of_file
 from aggregator.runtime.event_stores import open_events_and_positions
+from aggregator.runtime.parts.analytics.build_alerts import rules_of_file
 from aggregator.runtime.process import Process
 from aggregator.runtime.roles import build_role
 from aggregator.runtime.stores import (

@@ -31,7 +31,7 @@ from aggregator.trades.topics import FEATURES, TRADES
 
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler, Respond
-    from aggregator.outlets.outbox import OutletOutbox
+    from aggregator.outlets.outbox.outbox import OutletOutbox
     from aggregator.runtime.archiving import Archiving
 
 STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS, SENTIMENT)

@@ -20,18 +20,23 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import ASGIApp
 
-from aggregator.runtime.build_alerts import evaluate_rules, shared_rules
-from aggregator.runtime.build_analytics import open_event_stores
-from aggregator.runtime.build_api import build_api, build_ops_api, build_stream_api
-from aggregator.runtime.build_archive import open_archive, run_archive
-from aggregator.runtime.build_outlets import open_outlets
-from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
-from aggregator.runtime.build_table_stream import open_table_stream
-from aggregator.runtime.build_trades import TradeStream, open_sinks, open_trades, run_trades
-from aggregator.runtime.cluster import Cluster, build_remote_refresh, join_cluster
 from aggregator.runtime.monitors import ClockLog, LoopLag
+from aggregator.runtime.parts.analytics.build_alerts import evaluate_rules, shared_rules
+from aggregator.runtime.parts.analytics.build_analytics import open_event_stores
+from aggregator.runtime.parts.build_api import build_api, build_ops_api, build_stream_api
+from aggregator.runtime.parts.build_archive import open_archive, run_archive
+from aggregator.runtime.parts.build_outlets import open_outlets
+from aggregator.runtime.parts.build_refresher import build_refresher, open_venues, recall_newest
+from aggregator.runtime.parts.build_table_stream import open_table_stream
+from aggregator.runtime.parts.cluster import Cluster, build_remote_refresh, join_cluster
+from aggregator.runtime.parts.trades.build_trades import TradeStream, open_sinks, open_trades, run_trades
+from aggregator.runtime.parts.trades.shared_trades import (
+    open_published_trades,
+    open_stored_trades,
+    own_reads,
+    shared_reads,
+)
 from aggregator.runtime.process import Process, RefreshPath, Stores
-from aggregator.runtime.shared_trades import open_published_trades, open_stored_trades, own_reads, shared_reads
 from aggregator.runtime.stores import Attempt, cache_of, open_history, open_redis
 from aggregator.stores.redis.client import RedisClient
 

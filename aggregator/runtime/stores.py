@@ -1,4 +1,4 @@
-"""Makes parts from the settings: catalog, access policy, conversions, stores, tracer. Exchanges: see `exchanges.py`."""
+"""Makes parts from the settings: catalog, access policy, conversions, stores, tracer. Exchanges: see `parts`."""
 
 import asyncio
 import stat

@@ -18,8 +18,8 @@ from aggregator.cli.doctor.machine import alerts_check
 from aggregator.cli.main import main
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED
-from aggregator.runtime.build_alerts import shared_rules
-from aggregator.runtime.build_analytics import open_event_stores
+from aggregator.runtime.parts.analytics.build_alerts import shared_rules
+from aggregator.runtime.parts.analytics.build_analytics import open_event_stores
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import attempt, catalog_of
 from aggregator.settings.loader import SettingsError, load

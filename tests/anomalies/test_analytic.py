@@ -20,7 +20,7 @@ from aggregator.live.topics import Bus
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.events.memory import MemoryEvents
 from aggregator.trades.event_writer import EventWriter
-from tests.parts.anomalies import START, measured
+from tests.anomalies.parts import START, measured
 
 PATIENT = 120.0  # seconds; a limit for a busy machine, no promise
 ASSET = "btcusdt"

@@ -12,8 +12,8 @@ from aggregator.anomalies.fit_queue import FIRST, REFIT
 from aggregator.anomalies.messages import AssetState, Batch, Finding
 from aggregator.anomalies.model_files import ModelFiles
 from aggregator.anomalies.sample import SIZE
+from tests.anomalies.parts import batch_of
 from tests.anomalies.test_forest import samples
-from tests.parts.anomalies import batch_of
 
 ODD = [1e6, 1e6, 50.0, 60.0, 0.9, 9000.0]
 ROWS = samples(3, FIRST).tolist()

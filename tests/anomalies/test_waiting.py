@@ -6,7 +6,7 @@ import msgspec
 
 from aggregator.anomalies.sample import SIZE, sample_of
 from aggregator.anomalies.waiting import CHUNK, MOST, Waiting
-from tests.parts.anomalies import START, measured
+from tests.anomalies.parts import START, measured
 
 
 def test_what_a_sample_has() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.address import Form, parse_outlets
 from aggregator.outlets.definition import OutletParts
-from aggregator.outlets.outbox import OpenOutlet, OutletOutbox
+from aggregator.outlets.outbox.outbox import OpenOutlet, OutletOutbox
+from aggregator.outlets.outbox.queue_file import QueueFile
 from aggregator.outlets.ports import Answer, Outlet, OutletEvent
-from aggregator.outlets.queue_file import QueueFile
 from aggregator.outlets.registry import make_outlet, outlets_of
 
 _LARGE = 1 << 30

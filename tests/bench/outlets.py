@@ -71,7 +71,7 @@ QUICK = Lengths(rounds=1, messages=1000, to_moto=100, records=10_000, seconds=2)
 def run(lengths: Lengths = Lengths()) -> list[Figure]:  # noqa: B008  # it is frozen
     """Measure all parts."""
     os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-    sink = Process([sys.executable, "-m", "tests.parts.sqs_sink"])
+    sink = Process([sys.executable, "-m", "tests.bench.sqs_sink"])
     endpoint = sink.wait_for_line(r"listening on (\S+)")[1]
     with tempfile.TemporaryDirectory() as folder, sqs.running() as queues, kafka.running() as broker:
         figures = uvloop.run(_measure(Path(folder), endpoint, queues, broker, lengths))

@@ -14,7 +14,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import Metrics
-from aggregator.outlets.outbox import OutletOutbox
+from aggregator.outlets.outbox.outbox import OutletOutbox
 from aggregator.outlets.ports import OutletEvent
 from tests.bench.outlet_scene import closed, opened
 from tests.bench.report import Figure

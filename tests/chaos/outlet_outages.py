@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from aggregator.outlets.queue_file import DEDUP_SECONDS
+from aggregator.outlets.outbox.queue_file import DEDUP_SECONDS
 from tests.outlets.recording import Scene, event, until
 from tests.parts.limits import allowed
 

@@ -14,10 +14,10 @@ import pytest
 
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.definition import OutletParts
+from aggregator.outlets.receivers.webhook.webhook import Webhook
 from aggregator.outlets.registry import make_outlet, outlets_of
-from aggregator.outlets.webhook import Webhook
 from tests.chaos.outlet_outages import Taken, check, outage
-from tests.outlets.receiving import receiving
+from tests.outlets.receivers.webhook.receiving import receiving
 from tests.outlets.recording import running
 from tests.parts.limits import FULL
 from tests.parts.site import Site, reply

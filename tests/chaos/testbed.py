@@ -25,7 +25,6 @@ INTERVALS = {"hot_interval": HOT, "medium_interval": MEDIUM, "cold_interval": CO
 TIMEOUT = 2.0  # the timeout of a call to an exchange, in seconds; the default
 RATE = 320.0 if FULL else 80.0  # requests per second
 READERS = 64  # clients; they reach that rate even when an answer takes 0.2 s
-TIMES_AS_MANY = 10  # the load of a burst
 PATIENCE = allowed(10.0)  # extra seconds for a fault to show
 HEALTHY_SECONDS = 120.0  # time limit for the service to be healthy again after the previous scenario, in seconds
 

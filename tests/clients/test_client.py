@@ -11,8 +11,8 @@ import pytest
 import rt_price_aggregator_client as package
 from rt_price_aggregator_client import AsyncClient, Client, NewTrade, to_frame
 
+from tests.clients.client_calls import CALLS, BodyRecorder, every_item
 from tests.clients.conftest import KEY, READ_KEY, trades
-from tests.parts.client_calls import CALLS, BodyRecorder, every_item
 from tests.parts.service import Service
 
 pytestmark = pytest.mark.real

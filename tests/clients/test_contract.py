@@ -17,7 +17,7 @@ from scripts.client_models.files import files
 from scripts.client_models.names import LEFT_OUT, MODULES, SAME_AS
 from scripts.client_models.schemas import NAMES, fields_of
 from tests.api.openapi_parts import Json, operations, resolved, whole_document
-from tests.parts.client_calls import CALLS, RULES, RequestRecorder, every_item, methods
+from tests.clients.client_calls import CALLS, RULES, RequestRecorder, every_item, methods
 from tests.parts.process import ROOT
 
 PYTHON = ROOT / "clients/python"

@@ -15,7 +15,7 @@ from rt_price_aggregator_client.ingest import MOST_BYTES, MOST_TRADES, requests
 from rt_price_aggregator_client.parameters import parameters
 from rt_price_aggregator_client.sse import Parser
 
-from tests.parts.client_calls import SOME_TIME, scripted
+from tests.clients.client_calls import SOME_TIME, scripted
 
 NO_WAIT = Retries(first_wait=0.0)
 QUOTE = (

@@ -11,11 +11,11 @@ import rt_price_aggregator_client as package
 from rt_price_aggregator_client import AsyncClient, Client, Gap, LiveTrade, Price, Retries, Snapshot, StreamEvent
 
 from tests.clients.conftest import KEY, trades
+from tests.clients.tcp_proxy import TcpProxy
 from tests.parts.exchanges import Market
 from tests.parts.ports import lasting_port
 from tests.parts.service import Service
 from tests.parts.short_list import HOT, INTERVALS, SIZES, write_symbols
-from tests.parts.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.real
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.watched import wait_for_data
 from tests.parts.exchanges import Market
 from tests.parts.monitoring import TARGETS, RunningPrometheus, Target, needs_prometheus, panels
 from tests.parts.service import Service
-from tests.parts.watched import wait_for_data
 
 pytestmark = [pytest.mark.real, needs_prometheus]
 

@@ -17,6 +17,7 @@ import msgspec
 import psutil
 import pytest
 
+from tests.deploy.watched import wait_for_data
 from tests.exchanges.venues.binance import BinanceFeed
 from tests.exchanges.venues.sockets import beside
 from tests.observability.test_metrics import EXPECTED
@@ -36,7 +37,6 @@ from tests.parts.monitoring import (
 )
 from tests.parts.process import ROOT, wait_for
 from tests.parts.service import Service, call
-from tests.parts.watched import wait_for_data
 
 pytestmark = [pytest.mark.real, needs_prometheus]
 

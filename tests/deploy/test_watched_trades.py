@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.metrics.trades import STAGES
+from tests.deploy.watched import Scene, Traffic
 from tests.parts.monitoring import BOARDS, TRADE_ALERTS, needs_prometheus
-from tests.parts.watched import Scene, Traffic
 
 pytestmark = [pytest.mark.real, needs_prometheus]
 

@@ -54,7 +54,7 @@ def test_every_walkthrough_has_modules() -> None:
         "aggregator/stores",
         "aggregator/api/prices",
         "aggregator/live",
-        "aggregator/outlets",
+        "aggregator/outlets/receivers",
     } <= set(kinds)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.workers import Workers
 from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
 from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 from tests.parts.stored_day import HIGH, LOW, REFERENCE, write_day
-from tests.parts.workers import Workers
 
 pytestmark = pytest.mark.real
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.outlets.queue_file import QueueFile, queued
+from aggregator.outlets.outbox.queue_file import QueueFile, queued
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.trades.waiting_trades import WaitingTrades
 from tests.outlets.recording import event

@@ -9,10 +9,20 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from tests.end_to_end.raw_requests import (
+    QUICK,
+    RARELY,
+    at_once,
+    connect,
+    connected,
+    request,
+    status_of,
+    statuses,
+    symbols,
+)
 from tests.parts.exchanges import Market
 from tests.parts.limits import STRICT, allowed
 from tests.parts.process import wait_for
-from tests.parts.raw_requests import QUICK, RARELY, at_once, connect, connected, request, status_of, statuses, symbols
 from tests.parts.service import Answer, Service
 from tests.parts.streams import rest
 

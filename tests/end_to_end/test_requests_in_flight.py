@@ -6,10 +6,10 @@ from signal import SIGTERM
 
 import pytest
 
+from tests.end_to_end.raw_requests import QUICK, RARELY, connect, connected, request, status_of, statuses, symbols
 from tests.parts.exchanges import Market
 from tests.parts.limits import allowed
 from tests.parts.process import wait_for
-from tests.parts.raw_requests import QUICK, RARELY, connect, connected, request, status_of, statuses, symbols
 from tests.parts.service import Service
 from tests.parts.streams import rest
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.workers import Workers
 from tests.parts import exchanges, redis_server
 from tests.parts.exchanges import Market
 from tests.parts.live import Stream, stream
@@ -17,7 +18,6 @@ from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Answer, Service, call
 from tests.parts.short_list import INTERVALS, SIZES, SYMBOLS
-from tests.parts.workers import Workers
 
 pytestmark = pytest.mark.real
 

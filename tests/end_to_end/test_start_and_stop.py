@@ -237,7 +237,7 @@ def test_exchanges_that_come_up_late_cost_no_interval(tmp_path: Path, market: Ma
 def test_a_crash_shows_no_secret(tmp_path: Path, market: Market) -> None:
     """A traceback in the log has no local variables, so it cannot show a password."""
     planted = tmp_path / "sitecustomize.py"
-    planted.write_text("import aggregator.runtime.build_refresher as refreshing\nrefreshing.warm_up_bar = None\n")
+    planted.write_text("import aggregator.runtime.parts.build_refresher as refreshing\nrefreshing.warm_up_bar = None\n")
     environment = os.environ | {
         "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
         "AGGREGATOR_PORT": "0",

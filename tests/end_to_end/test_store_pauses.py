@@ -7,9 +7,9 @@ from signal import SIGCONT, SIGSTOP, SIGTERM
 
 import pytest
 
+from tests.end_to_end.workers import Workers
 from tests.parts import redis_server
 from tests.parts.exchanges import Market
-from tests.parts.workers import Workers
 
 pytestmark = pytest.mark.real
 

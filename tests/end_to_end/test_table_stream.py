@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.outlets.webhook_signature import delivery_headers
+from aggregator.outlets.receivers.webhook.signature import delivery_headers
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.limits import allowed
 from tests.parts.service import Service

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.collector import Collector, Sent, collecting
 from tests.parts import redis_server
-from tests.parts.collector import Collector, Sent, collecting
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.ports import free_port

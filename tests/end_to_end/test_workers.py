@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from tests.end_to_end.workers import Workers
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market
 from tests.parts.limits import allowed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.short_list import CALLS, COLD, EVENLY, HOT, INTERVALS, timestamp
-from tests.parts.workers import Workers
 
 pytestmark = pytest.mark.real
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from psutil import Process
 
+from tests.end_to_end.workers import STOP_SECONDS, Workers
 from tests.parts.exchanges import Market
 from tests.parts.limits import allowed
 from tests.parts.ports import free_port
@@ -16,7 +17,6 @@ from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import refusal
 from tests.parts.short_list import COLD, INTERVALS
-from tests.parts.workers import STOP_SECONDS, Workers
 
 pytestmark = pytest.mark.real
 

@@ -14,6 +14,7 @@ from aggregator.exchanges.venues.bybit import BybitPush
 from aggregator.exchanges.venues.mock import MockPush
 from aggregator.exchanges.venues.okx import OkxPush
 from aggregator.models import Asset, Tier
+from tests.exchanges.mutilation import junk, mutilated
 from tests.parts.examples import BTC
 
 BARE = Asset("btcusdt", "", "", Tier.HOT, 1)  # from a file with only symbols
@@ -187,34 +188,7 @@ def test_subscriptions_keep_within_the_documented_lengths() -> None:
         assert len(json.dumps(json.loads(dialect.subscribe(names))["args"], separators=(",", ":"))) <= most
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(FRAMES)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@st.composite
-def mutilated(draw: st.DrawFn) -> str:
-    """Return a documented frame of some venue in which one value, at any depth, is another one or is missing."""
-    frame = json.loads(draw(st.sampled_from(FRAMES)))
-    place: object = frame
-    while True:
-        keys = list(place) if isinstance(place, dict) else list(range(len(place)))  # type: ignore[arg-type]  # a list
-        key = draw(st.sampled_from(keys))
-        inner = place[key]  # type: ignore[index]  # a dict or a list
-        if not (isinstance(inner, dict | list) and inner) or draw(st.booleans()):
-            break
-        place = inner
-    if draw(st.booleans()):
-        del place[key]  # type: ignore[attr-defined]  # a dict or a list
-    else:
-        place[key] = draw(VALUES)  # type: ignore[index]  # a dict or a list
-    return json.dumps(frame)
-
-
-@given(st.sampled_from(list(PUSHING)), mutilated() | VALUES.map(json.dumps) | st.text(max_size=200))
+@given(st.sampled_from(list(PUSHING)), mutilated(FRAMES) | junk(FRAMES).map(json.dumps) | st.text(max_size=200))
 def test_junk_is_news_or_undecodable(name: str, frame: str) -> None:
     """Whatever a frame is, reading it raises nothing but Undecodable."""
     try:

@@ -19,10 +19,11 @@ from aggregator.exchanges.dialect import (
     Unreadable,
 )
 from aggregator.exchanges.registry import PUSHING, TRADING
-from tests.exchanges.test_push_dialects import VALUES
+from tests.exchanges.mutilation import junk, mutilated
 from tests.exchanges.trade_examples import BINANCE, BYBIT, COINBASE, FRAMES, OKX, READ, RECENT
 from tests.parts.examples import BTC
 
+TEXTS = list(FRAMES.values())
 UNKNOWN_OKX = (
     '{"event":"error","msg":"Wrong URL or channel:trades-all,instId:NMR-USDT doesn\'t exist. Please use the correct'
     ' URL, channel and parameters referring to API document.","code":"60018","connId":"0d0c61a5"}'
@@ -210,28 +211,7 @@ def test_names_and_address_are_those_of_tickers(name: str) -> None:
     assert dialect(name).spell(BTC) == PUSHING[name]().spell(BTC)
 
 
-@st.composite
-def mutilated(draw: st.DrawFn, texts: list[str]) -> str:
-    """Return one of the documents in which one value, at any depth, is another one or is missing."""
-    whole = json.loads(draw(st.sampled_from(texts)))
-    place: object = whole
-    while True:
-        keys = list(place) if isinstance(place, dict) else list(range(len(place)))  # type: ignore[arg-type]  # a list
-        key = draw(st.sampled_from(keys))
-        inner = place[key]  # type: ignore[index]  # a dict or a list
-        if not (isinstance(inner, dict | list) and inner) or draw(st.booleans()):
-            break
-        place = inner
-    if draw(st.booleans()):
-        del place[key]  # type: ignore[attr-defined]  # a dict or a list
-    else:
-        place[key] = draw(VALUES)  # type: ignore[index]  # a dict or a list
-    return json.dumps(whole)
-
-
-@given(
-    st.sampled_from(list(TRADING)), mutilated(list(FRAMES.values())) | VALUES.map(json.dumps) | st.text(max_size=200)
-)
+@given(st.sampled_from(list(TRADING)), mutilated(TEXTS) | junk(TEXTS).map(json.dumps) | st.text(max_size=200))
 def test_junk_is_news_or_undecodable(name: str, frame: str) -> None:
     """Whatever a frame is, reading it raises nothing but Undecodable."""
     try:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.address import Form, parse_outlets
-from aggregator.outlets.outbox import OpenOutlet, OutletOutbox
+from aggregator.outlets.outbox.outbox import OpenOutlet, OutletOutbox
+from aggregator.outlets.outbox.queue_file import QueueFile
 from aggregator.outlets.ports import DELIVERED, Answer, KeyClaims, Outlet, OutletEvent
-from aggregator.outlets.queue_file import QueueFile
 from tests.parts.limits import allowed
 
 Behaviour = Callable[[Sequence[OutletEvent]], Sequence[Answer]]

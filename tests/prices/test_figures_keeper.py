@@ -15,11 +15,11 @@ from aggregator.prices.day_figures import DAY
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
-from tests.parts.day_figures import DAY_OF_PRICES, NEWEST, SINCE, SYMBOLS, Scene, amounts, stored
 from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
 from tests.parts.examples import NOW, price
 from tests.parts.memory_history import MemoryHistory
 from tests.parts.serving import until
+from tests.prices.day_figures import DAY_OF_PRICES, NEWEST, SINCE, SYMBOLS, Scene, amounts, stored
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 250])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from aggregator.prices import day_reader
 from aggregator.stores.sqlite import SqliteHistory
-from tests.parts.day_figures import SINCE, Scene, amounts
 from tests.parts.examples import NOW, price
+from tests.prices.day_figures import SINCE, Scene, amounts
 
 points = st.lists(
     st.tuples(

@@ -21,7 +21,7 @@ from aggregator.prices.repricer import Repricer
 from aggregator.prices.tiers import Catalog
 from tests.parts import virtual_time
 from tests.parts.examples import BTC, CADENCE, NOW
-from tests.parts.refreshing import Parts
+from tests.prices.refreshing import Parts
 
 DEBOUNCE = 0.05
 RULES = Rules(CADENCE[Tier.HOT].max_age, Decimal("0.05"), 2, Decimal("0.5"))

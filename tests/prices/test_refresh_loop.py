@@ -11,7 +11,7 @@ from aggregator.ports import Job
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Cadence, assign
 from tests.parts.examples import BTC, CADENCE, CATALOG
-from tests.parts.refreshing import Parts, until
+from tests.prices.refreshing import Parts, until
 
 
 class Backlog(LocalJobQueue):

@@ -8,8 +8,8 @@ import pytest
 from aggregator.models import NoPrice, Price, Reason
 from aggregator.prices.refresher import most_in_job
 from tests.parts.examples import BTC
-from tests.parts.refreshing import GRACE, Parts, until
 from tests.parts.scripted import ScriptedExchange
+from tests.prices.refreshing import GRACE, Parts, until
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from aggregator.prices.rejections import LEAST
 from tests.parts.examples import BTC
-from tests.parts.refreshing import Parts
+from tests.prices.refreshing import Parts
 
 
 @pytest.fixture

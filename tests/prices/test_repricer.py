@@ -17,7 +17,7 @@ from aggregator.prices.repricer import Repricer
 from aggregator.prices.tiers import Catalog
 from tests.parts import virtual_time
 from tests.parts.examples import BTC, CADENCE, ETH, NOW, ticker
-from tests.parts.refreshing import Parts
+from tests.prices.refreshing import Parts
 
 DEBOUNCE = 0.05
 HOT_ETH = msgspec.structs.replace(ETH, tier=Tier.HOT)

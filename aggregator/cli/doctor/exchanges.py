@@ -14,7 +14,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.prices.pricing import Rules, aggregate
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.circuit_breaker import BreakerGroup
-from aggregator.runtime.exchanges import Opened, Parts, open_one
+from aggregator.runtime.parts.exchanges import Opened, Parts, open_one
 from aggregator.settings import Settings
 
 _MENDS = {

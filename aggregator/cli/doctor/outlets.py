@@ -9,10 +9,10 @@ from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.definition import OutletParts
-from aggregator.outlets.kafka import kafka_address
 from aggregator.outlets.ports import OutletAway
+from aggregator.outlets.receivers.kafka import kafka_address
+from aggregator.outlets.receivers.webhook.webhook import client_of
 from aggregator.outlets.registry import make_outlet
-from aggregator.outlets.webhook import client_of
 from aggregator.settings import Settings
 
 _OUTLETS = "AGGREGATOR_OUTLETS"
@@ -51,7 +51,7 @@ async def webhook_check(settings: Settings, address: OutletAddress, name: str, _
 
 async def sqs_check(_: Settings, address: OutletAddress, name: str, __: float) -> Sequence[Finding]:
     """Ask for the attributes of the queue. Whether we may send is not tried."""
-    from aggregator.outlets.sqs_queue import SqsQueue  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
+    from aggregator.outlets.receivers.sqs_queue import SqsQueue  # noqa: PLC0415  # AWS's libraries take 0.3 s, 25 MiB
 
     queue = make_outlet(address, OutletParts(Metrics(), float))
     assert isinstance(queue, SqsQueue)  # noqa: S101  # the registry makes it for the kind sqs, which mypy cannot know

@@ -13,8 +13,8 @@ from aggregator.archive.sources import Source, StoredEvents, StoredPrices, Store
 from aggregator.archive.sql.hot import hot_rows
 from aggregator.archive.sql.session import SqlSession
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.build_features import KEPT_SECONDS, features_files
 from aggregator.runtime.event_stores import open_events_and_positions
+from aggregator.runtime.parts.trades.build_features import KEPT_SECONDS, features_files
 from aggregator.runtime.stores import catalog_of, open_history, open_trade_reader
 from aggregator.settings import Settings
 from aggregator.stores.events.sqlite import SqliteEvents

@@ -11,9 +11,9 @@ from websockets.exceptions import ConnectionClosed
 from aggregator.api.routing.stream_end import SLOW
 from aggregator.api.server.slow_readers import Limits
 from aggregator.api.server.websocket_protocol import WebSocketProtocol
+from tests.api.streams.living import ASSETS, KEY, UPGRADE, Live, hear, heard, living, say
 from tests.parts.limits import allowed
 from tests.parts.live import stream
-from tests.parts.living import ASSETS, KEY, UPGRADE, Live, hear, heard, living, say
 from tests.parts.serving import until
 from tests.parts.streams import rest
 

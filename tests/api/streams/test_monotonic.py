@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from aggregator.live.price_topic import PRICES
+from tests.api.streams.living import hear, living, say
 from tests.parts.examples import NOW, price
 from tests.parts.live import stream
-from tests.parts.living import hear, living, say
 
 
 async def test_a_snapshot_is_no_older_than_sent_events() -> None:

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from aggregator.live.fanout import NOT_KEPT
+from tests.api.streams.living import ASSETS, living
 from tests.parts.live import Stream, stream
-from tests.parts.living import ASSETS, living
 from tests.parts.serving import until
 from tests.parts.streams import rest
 

@@ -9,7 +9,7 @@ from websockets.asyncio.client import ClientConnection
 from aggregator.api.prices.snapshots import PriceSnapshots
 from aggregator.live.fanout import NOT_KEPT
 from aggregator.live.subscriber import Subscription
-from tests.parts.living import Live, hear, heard, living, say
+from tests.api.streams.living import Live, hear, heard, living, say
 
 
 async def begin(client: ClientConnection, last: str, *assets: str) -> None:

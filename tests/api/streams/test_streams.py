@@ -8,10 +8,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aggregator.live.fanout import CUT_OFF
 from aggregator.models import Tier, encode, price_body
+from tests.api.streams.living import Live, hear, heard, living, say
 from tests.parts.examples import NOW, price
 from tests.parts.limits import allowed
 from tests.parts.live import stream
-from tests.parts.living import Live, hear, heard, living, say
 from tests.parts.serving import until
 from tests.parts.streams import rest
 

@@ -17,9 +17,9 @@ from aggregator.errors import StoreUnavailable
 from aggregator.live.fanout import CUT_OFF, NOT_KEPT
 from aggregator.live.topics import Bus
 from aggregator.stores.redis.client import RedisClient
+from tests.api.streams.living import Live, hear, heard, living, say
 from tests.parts.limits import allowed
 from tests.parts.live import Event, Stream, stream
-from tests.parts.living import Live, hear, heard, living, say
 from tests.parts.redis_server import RedisServer
 from tests.parts.sharing import running, until
 from tests.parts.streams import rest

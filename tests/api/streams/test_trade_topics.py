@@ -12,9 +12,9 @@ from aggregator.live.subscriber import EVERYTHING, Subscription
 from aggregator.models import Tier, encode
 from aggregator.prices.tiers import assign
 from aggregator.trades.topics import FEATURES, TRADES
+from tests.api.streams.living import hear, living, say
 from tests.parts.examples import CADENCE
 from tests.parts.live import stream
-from tests.parts.living import hear, living, say
 from tests.parts.routes import every_route
 from tests.parts.trade_api import KnownTrades, features, sold, trade
 

@@ -6,8 +6,8 @@ import json
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.api.streams.living import ASSETS, KEY, UPGRADE, hear, living, say
 from tests.parts.limits import allowed
-from tests.parts.living import ASSETS, KEY, UPGRADE, hear, living, say
 from tests.parts.serving import until
 
 

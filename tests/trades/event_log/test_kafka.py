@@ -19,9 +19,9 @@ from aggregator.trades.event_log.kafka.producer import KafkaProducer
 from aggregator.trades.ports import BacklogFull, NotAppended
 from tests.parts import kafka
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import processing
 from tests.parts.process import wait_for
 from tests.parts.processing import ASSETS, PATIENT, as_json, as_protobuf, trade
+from tests.trades.event_log.kafka_processing import processing
 
 pytestmark = pytest.mark.real
 ENDLESS = 1e12  # seconds of retention

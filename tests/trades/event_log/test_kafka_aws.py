@@ -13,8 +13,8 @@ from aggregator.trades.event_log.kafka.admin import KafkaAdmin, NoLogin
 from aggregator.trades.event_log.kafka.aws_sign_in import AwsSignIn
 from aggregator.trades.event_log.kafka.client import KafkaClients
 from tests.parts.certificates import server_context
-from tests.parts.kafka_login import broker_with_login, is_signed
 from tests.parts.sasl import Bearer
+from tests.trades.event_log.kafka_login import broker_with_login, is_signed
 from tests.trades.event_log.test_kafka_tls import delivered
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105  # the example of Amazon's documentation

@@ -14,8 +14,8 @@ from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka
 from aggregator.trades.event_log.kafka.admin import KafkaAdmin, NoLogin
 from aggregator.trades.event_log.kafka.client import KafkaClients
 from tests.parts.certificates import server_context
-from tests.parts.kafka_login import Mechanisms, broker_with_login
 from tests.parts.sasl import Plain, Scram
+from tests.trades.event_log.kafka_login import Mechanisms, broker_with_login
 from tests.trades.event_log.test_kafka_tls import delivered
 
 pytestmark = pytest.mark.real

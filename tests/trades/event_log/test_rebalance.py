@@ -15,8 +15,8 @@ from aggregator.trades.event_log.kafka.client import KafkaClients
 from aggregator.trades.event_log.kafka.consumer import KafkaConsumer
 from tests.parts import limits
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import KafkaProcessing, processing
 from tests.parts.processing import ASSETS, PATIENT, as_json, trade
+from tests.trades.event_log.kafka_processing import KafkaProcessing, processing
 from tests.trades.test_features import assert_same, naive
 
 pytestmark = pytest.mark.real

@@ -14,8 +14,8 @@ from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.event_log.kafka.consumer import MOST_CONSUMED
 from aggregator.trades.event_log.window_start import parse_metadata
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import KafkaProcessing, processing
 from tests.parts.processing import as_json, trade
+from tests.trades.event_log.kafka_processing import KafkaProcessing, processing
 from tests.trades.test_features import START, assert_same, naive
 
 pytestmark = pytest.mark.real

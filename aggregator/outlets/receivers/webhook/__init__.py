@@ -1,0 +1,1 @@
+"""Webhooks: signed deliveries over HTTP to receivers that are not trusted."""
