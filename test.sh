@@ -83,8 +83,6 @@ quixstreams() {
 # tests/parts/longest.py has the order of the files.
 processes=${PROCESSES:-4}
 beside=(--numprocesses "$processes" --dist loadfile --no-loadscope-reorder)
-# One process more runs files that start no process, when the four leave a core idle: tests/parts/patient.py.
-all_beside=(--numprocesses $((processes + 1)) --patient --dist loadfile --no-loadscope-reorder)
 # A test of `real` that fails beside others gets a second attempt, three tests in a run at most: tests/README.md.
 again=(--max-suite-reruns 3 --rerun-show-tracebacks)
 if [ "${STRICT:-}" = 1 ] || [ "${ATTEMPTS:-}" = 1 ]; then again=(); fi
@@ -103,7 +101,7 @@ case "$what" in
   all)
     lint_quietly & linting=$!
     failed=0
-    .venv/bin/pytest "${all_beside[@]}" "${again[@]}" "$@" || failed=$?
+    .venv/bin/pytest "${beside[@]}" "${again[@]}" "$@" || failed=$?
     wait $linting || failed=$?
     exit $failed ;;
   chaos)

@@ -26,7 +26,6 @@ from tests.parts import (
     kafka,
     kinesis,
     limits,
-    patient,
     postgres,
     process,
     redis_server,
@@ -57,7 +56,6 @@ settings.load_profile("untimed")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of `./test.sh`, `./test.sh live` and `./test.sh live-exchanges`."""
     parser.addoption("--url", help="the deployment that tests/live_deployment.py checks")
-    parser.addoption(patient.OPTION, action="store_true", help="let the last process of xdist run only unit tests")
     parser.addoption("--exchanges", help="the exchanges that tests/live_exchanges.py asks, as in AGGREGATOR_EXCHANGES")
 
 
@@ -90,32 +88,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
-class Node(patient.Node, Protocol):
+class Node(Protocol):
     """A process that xdist starts, as seen from the first one."""
 
     config: pytest.Config
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Lower the priority of the process that runs files without processes beside the others."""
-    patient.lower_priority(config)
+    workerinput: dict[str, Any]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Node) -> None:
-    """Tell a process that xdist starts where it gets a DynamoDB, and whether it is the patient one."""
+    """Tell a process that xdist starts where it gets a DynamoDB."""
     config = node.config
     if _LENDER not in config.stash:
         lender = config.stash[_LENDER] = Lender()
         config.add_cleanup(lender.end)
     node.workerinput[LENDER] = config.stash[_LENDER].path
-    patient.tell(node, config)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> patient.PatientScheduling | None:
-    """Return what gives the patient process its files; None leaves the choice to xdist."""
-    return patient.PatientScheduling(config, log) if config.getoption("patient") else None
 
 
 def pytest_report_header() -> list[str]:
