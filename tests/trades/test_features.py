@@ -105,6 +105,17 @@ def assert_same(found: Features, expected: dict[str, float | int | None]) -> Non
         assert value is None or got == pytest.approx(value, rel=1e-9, abs=1e-12), name
 
 
+def test_quotients_are_the_nearest_floats() -> None:
+    """Sums above 2^53 units are divided exactly, so that every process computes the same digits."""
+    numbers = random.Random(7)
+    for _ in range(examples(100)):
+        moves = [(numbers.randrange(10**9), numbers.randrange(1, 10**8)) for _ in range(8)]
+        trades = [trade(number, price + 1, volume, 9.0 * number) for number, (price, volume) in enumerate(moves)]
+        found, expected = measured(trades), naive(trades)
+        for name in ("vwap_1min", "vwap_5min", "rolling_avg_5min", "price_momentum"):
+            assert getattr(found, name) == expected[name], name
+
+
 def test_vwap_of_two_trades() -> None:
     """The VWAP of 100 x 10 and 200 x 20 is 166.667."""
     assert measured([trade(1, 100, 10), trade(2, 200, 20, 1)]).vwap_5min == pytest.approx(166.667, abs=5e-4)
