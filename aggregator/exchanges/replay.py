@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, NotListed, Undecodable
+from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, Undecodable
 from aggregator.exchanges.dialect import Dialect, Market, Request, Tickers
 from aggregator.exchanges.http import HttpExchange, Reply, Session
 from aggregator.exchanges.push.socket import Connect, Socket
@@ -26,6 +26,13 @@ class NothingRecorded(ExchangeError):
     """At this time the recording has no answer about the pair yet: no failure of the venue."""
 
     reason = Reason.UNREACHABLE
+    counts = False
+
+
+class NeverRecorded(ExchangeError):
+    """The recording has no answer about the pair at any time, as nobody asked for it: the venue has not refused it."""
+
+    reason = Reason.NOT_LISTED
     counts = False
 
 
@@ -151,7 +158,9 @@ class ReplayedExchange(HttpExchange):
         return Reply(record.status, headers, record.body, record.at)
 
     def _missing(self, symbol: str) -> ExchangeError:
-        return NothingRecorded("not recorded yet") if self._recording.has(symbol) else NotListed("not in the recording")
+        if self._recording.has(symbol):
+            return NothingRecorded("not recorded yet")
+        return NeverRecorded("not in the recording")
 
 
 def _pick(found: Tickers | ExchangeError, symbol: str) -> Ticker | ExchangeError | None:

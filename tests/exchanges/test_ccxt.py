@@ -88,10 +88,10 @@ async def reason(exchange: HttpExchange | CcxtExchange) -> Reason:
 
 
 async def test_the_same_reasons(both: Both) -> None:
-    """An unknown pair, a rate limit, and maintenance as far as ccxt tells it from a fault."""
+    """A pair delisted since, a rate limit, and maintenance as far as ccxt tells it from a fault."""
     del both.venue.quotes["btcusdt"]
-    assert await reason(both.ours) is Reason.NOT_LISTED
-    assert await reason(both.theirs) is Reason.NOT_LISTED
+    assert await reason(both.ours) is Reason.HTTP_ERROR
+    assert await reason(both.theirs) is Reason.HTTP_ERROR
     both.venue.fault = both.venue.maintenance
     assert await reason(both.ours) is Reason.MAINTENANCE
     assert await reason(both.theirs) in (Reason.MAINTENANCE, Reason.HTTP_ERROR, Reason.UNREACHABLE)
