@@ -26,6 +26,7 @@ from aggregator.archive.writes.marks import read_ranges
 from aggregator.cli.command import Command, Flags, start
 from aggregator.cli.sql.hot_stores import HotStores
 from aggregator.errors import CannotGoOn, StoreError
+from aggregator.runtime.data_folder import check_folder, files_of_stores
 from aggregator.runtime.lifecycle import run
 from aggregator.runtime.stores import catalog_of, retention_of
 from aggregator.runtime.table import print_table
@@ -145,6 +146,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace, flags: Flags) -> int:
     settings = start(flags)
+    if options.action == "verify":
+        check_folder(settings, files_of_stores(settings))
     return run(lambda _: archive(settings, options.action, options.url))
 
 
