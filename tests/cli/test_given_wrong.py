@@ -24,6 +24,14 @@ def test_a_folder_that_is_missing_as_a_variable(
     assert capsys.readouterr().err == f"aggregator: AGGREGATOR_DATA_DIR={tmp_path}/nosuch: there is no such folder\n"
 
 
+@pytest.mark.parametrize("action", ["list", "verify"])
+def test_an_archive_that_is_missing(action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is not there is no empty archive, and is not made."""
+    assert main(["archive", action, "--from", f"{tmp_path}/nosuch", "--data-dir", f"{tmp_path}"]) == 1
+    assert capsys.readouterr().err == f"aggregator: there is no folder {tmp_path}/nosuch; name another with --from\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_of_a_flag_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An error at the start of the service names the flag, too."""
     (tmp_path / "in-the-way").touch()

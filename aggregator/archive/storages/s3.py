@@ -25,6 +25,17 @@ _CONFLICTS = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
 _REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
 
 
+_DENIED = {"403", "AccessDenied"}
+_RIGHTS = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject", "PutObject": "s3:PutObject"}
+_WORDS = {
+    "InvalidAccessKeyId": "the server does not know the access key",
+    "SignatureDoesNotMatch": "the secret key is not that of the access key",
+    "ExpiredToken": "the credentials have expired",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong",
+    "NoSuchBucket": "there is no such bucket",
+}
+
+
 class S3Storage:
     """`aggregator.archive.storages.definition.Storage` in a bucket."""
 
@@ -152,4 +163,11 @@ def _code(error: ClientError) -> str:
 
 def _mapped_error(error: ClientError, bucket: str) -> StoreError:
     kind = StoreRefused if _code(error) in _REFUSED else StoreUnavailable
-    return kind(f"S3, bucket {bucket}: {printable(str(error))}")
+    return kind(f"S3, bucket {bucket}: {_in_words(error)}")
+
+
+def _in_words(error: ClientError) -> str:
+    code, operation = _code(error), str(error.operation_name)
+    right = _RIGHTS.get(operation, f"s3:{operation}")
+    words = f"the credentials lack the right {right}" if code in _DENIED else _WORDS.get(code)
+    return printable(str(error)) if words is None else f"{words} ({code} at {operation})"
