@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from aggregator.cli.main import main
 from aggregator.errors import in_words
@@ -57,6 +58,5 @@ def test_the_error_of_a_library_in_words(error: Exception, words: str) -> None:
 
 def test_the_error_of_a_library_that_has_the_endpoint() -> None:
     """The error of an endpoint that refuses is a sentence."""
-    exceptions = pytest.importorskip("botocore.exceptions")
-    found = exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
+    found = EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
     assert in_words(found) == 'Could not connect to the endpoint URL: "http://127.0.0.1:1/"'

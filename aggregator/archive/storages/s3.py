@@ -5,6 +5,7 @@ So no writer replaces a file that it has not read: of two, the slower one gets a
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,6 +26,7 @@ _CONFLICTS = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
 _REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
 
 
+_QUERY = re.compile(r"\?[^\s\"]*")
 _DENIED = {"403", "AccessDenied"}
 _RIGHTS = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject", "PutObject": "s3:PutObject"}
 _WORDS = {
@@ -154,7 +156,8 @@ class S3Storage:
         except ClientError as error:
             raise _mapped_error(error, self._address.bucket) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"S3: {printable(str(error))}") from error
+            # The message has the address of the call; its query is no help.
+            raise StoreUnavailable(f"S3: {printable(_QUERY.sub('', str(error)))}") from error
 
 
 def _code(error: ClientError) -> str:
