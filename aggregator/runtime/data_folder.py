@@ -20,7 +20,9 @@ def make_folder(folder: Path) -> Sequence[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         remove_folders(missing)
-        raise CannotGoOn(f"cannot make the folder {folder}: {error.strerror}", "choose another --data-dir") from error
+        raise CannotGoOn(
+            f"cannot make the folder {folder}: {error.strerror}", f"choose another {PREFIX}DATA_DIR"
+        ) from error
     return missing
 
 

@@ -36,7 +36,7 @@ _URLS = {
     "exchanges",
     "cors_origins",
 }
-_VARIABLE = re.compile(rf"{PREFIX}([A-Z][A-Z0-9_]*)(=?)")
+_VARIABLE = re.compile(rf"(?<!variable ){PREFIX}([A-Z][A-Z0-9_]*)(=?)")
 _SQLITE = "sqlite:///"
 _SECRET_ALWAYS = {"api_keys", "read_keys", "kafka_password", "postgres_password", "finnhub_key"}
 _ELSEWHERE = {"data_dir", "symbols_file"}  # paths of files that no process writes
@@ -83,7 +83,10 @@ def load(flags: Mapping[str, str]) -> Settings:
 
 
 def named_as_given(text: str, flags: Collection[str]) -> str:
-    """Return a message with `--history-url` for `AGGREGATOR_HISTORY_URL` where that setting is among the flags."""
+    """Return a message with `--history-url` for `AGGREGATOR_HISTORY_URL` where that setting is among the flags.
+
+    A text that says `the variable AGGREGATOR_…` means the variable.
+    """
 
     def name(found: re.Match[str]) -> str:
         setting = found[1].lower()

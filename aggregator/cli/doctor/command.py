@@ -64,7 +64,7 @@ async def _findings(settings: Settings, seconds: float) -> tuple[list[Finding], 
         made = await asyncio.to_thread(make_folder, folder)
     except CannotGoOn as error:  # the service would not start: its stores, which may be files there, are not checked
         findings, stuck = await run_checks(machine, seconds)
-        return [*findings, failure("folder", error.what, f"{error.mend} (AGGREGATOR_DATA_DIR)")], stuck
+        return [*findings, failure("folder", error.what, error.mend)], stuck
     try:
         findings, stuck = await run_checks(machine | _of_the_network(settings, context, seconds), seconds)
     finally:
