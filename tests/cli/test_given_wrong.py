@@ -60,3 +60,11 @@ def test_the_error_of_a_library_that_has_the_endpoint() -> None:
     """The error of an endpoint that refuses is a sentence."""
     found = EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
     assert in_words(found) == 'Could not connect to the endpoint URL: "http://127.0.0.1:1/"'
+
+
+def test_no_dead_letters_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no file is, one sentence names all four, and the folder of the demo."""
+    assert main(["dead-letters", "list", "--data-dir", f"{tmp_path}"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("aggregator: there is no outbox and no file of dead letters at ")
+    assert error.endswith("name their folder with --data-dir (that of the demo: --data-dir data)\n")
