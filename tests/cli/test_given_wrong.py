@@ -68,3 +68,9 @@ def test_no_dead_letters_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     error = capsys.readouterr().err
     assert error.startswith("aggregator: there is no outbox and no file of dead letters at ")
     assert error.endswith("name their folder with --data-dir (that of the demo: --data-dir data)\n")
+
+
+def test_a_log_of_trades_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing file is named as missing, also where its name tells no format."""
+    assert main(["replay", f"{tmp_path}/nosuch"]) == 2
+    assert capsys.readouterr().err == f"aggregator: cannot read {tmp_path}/nosuch: No such file or directory\n"
