@@ -17,6 +17,16 @@ def printable(text: str, most: int = MOST_DETAIL) -> str:
     return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)
 
 
+def in_words(error: Exception) -> str:
+    """Return the error of a library's call as a text for a user: its message, not its name and its arguments."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, (AttributeError, KeyError, TypeError)):  # they come from reading the answer
+        return printable(f"an answer that cannot be read ({type(error).__name__}: {error})")
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return printable((text or str(error)).strip()) or type(error).__name__
+
+
 class CannotGoOn(Exception):
     """Ends the process: something outside is not as it must be. The message says what, and how to mend it."""
 

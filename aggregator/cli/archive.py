@@ -17,7 +17,7 @@ from pathlib import Path
 from aggregator.archive.datasets import DATASETS, PRICES, TRADES, Dataset
 from aggregator.archive.duck import Connection, connect
 from aggregator.archive.layout import HOUR
-from aggregator.archive.storages.address import FORM, ArchiveAddress, parse_archive_url
+from aggregator.archive.storages.address import FORM, ArchiveAddress, FolderAddress, parse_archive_url
 from aggregator.archive.storages.definition import Storage
 from aggregator.archive.storages.registry import open_storage
 from aggregator.archive.writes.backfill import BACKFILLED_SECONDS
@@ -26,6 +26,7 @@ from aggregator.archive.writes.marks import read_ranges
 from aggregator.cli.command import Command, Flags, start
 from aggregator.cli.sql.hot_stores import HotStores
 from aggregator.errors import CannotGoOn, StoreError
+from aggregator.runtime.data_folder import check_folder, files_of_stores
 from aggregator.runtime.lifecycle import run
 from aggregator.runtime.stores import catalog_of, retention_of
 from aggregator.runtime.table import print_table
@@ -59,9 +60,12 @@ def _address(url: str) -> ArchiveAddress:
             f"set {PREFIX}ARCHIVE_URL, or give --from (the files of the demo: --data-dir data --archive-url data/lake)",
         )
     try:
-        return parse_archive_url(url)
+        address = parse_archive_url(url)
     except ValueError as error:
         raise CannotGoOn(f"--from {url}: {error}") from error
+    if isinstance(address, FolderAddress) and not address.folder.is_dir():  # opening it would make it
+        raise CannotGoOn(f"there is no folder {address.folder}", "name another with --from")
+    return address
 
 
 def _print_overview(rows: list[tuple[str, int, int, int, int]]) -> None:
@@ -145,6 +149,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace, flags: Flags) -> int:
     settings = start(flags)
+    if options.action == "verify":
+        check_folder(settings, files_of_stores(settings))
     return run(lambda _: archive(settings, options.action, options.url))
 
 

@@ -128,7 +128,11 @@ def _missing(kind: str, outbox: str, trades_outbox: str, dead_letters: str, outl
         " name a file with --dead-letters-path or --trades-outbox-path"
     )
     refused = f"there is no outbox of outlets at {outlets}; name the file with --outlets-path"
-    return {"prices": prices, "trades": trades, "outlets": refused}.get(kind, f"{prices}; {trades}; {refused}")
+    nothing = (
+        f"there is no outbox and no file of dead letters at {outbox}, {trades_outbox}, {dead_letters} or {outlets};"
+        " name their folder with --data-dir (that of the demo: --data-dir data)"
+    )
+    return {"prices": prices, "trades": trades, "outlets": refused}.get(kind, nothing)
 
 
 COMMAND = Command(

@@ -16,6 +16,7 @@ from aggregator.cli.command import Command, Flags, seconds_up_to, start
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.outbox.outbox import OutletOutbox
+from aggregator.runtime.data_folder import check_folder
 from aggregator.runtime.lifecycle import run
 from aggregator.runtime.parts.build_outlets import open_outbox
 from aggregator.runtime.stores import attempt, open_history, open_redis, open_trade_store
@@ -119,6 +120,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace, flags: Flags) -> int:
     settings = start(flags)
+    check_folder(settings, (settings.outbox_path, settings.trades_outbox_path, settings.outlets_path))
     return run(lambda stop: drain(settings, options.patience, stop))
 
 

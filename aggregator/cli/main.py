@@ -25,9 +25,10 @@ from aggregator.cli import (
     symbols,
 )
 from aggregator.cli.command import Command, Parser
+from aggregator.errors import CannotGoOn
 from aggregator.observability.version import version
 from aggregator.runtime.lifecycle import complain
-from aggregator.settings.loader import SettingsError
+from aggregator.settings.loader import SettingsError, named_as_given
 
 COMMANDS: Mapping[str, Command] = {
     "demo": demo.COMMAND,
@@ -63,10 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = build_parser(arguments[0] if arguments else None).parse(arguments)
     command = COMMANDS[options.command]
+    flags = command.flags(options)
     try:
-        return command.run(options, command.flags(options))
+        return command.run(options, flags)
+    except CannotGoOn as error:
+        return complain(1, named_as_given(str(error), flags))
     except SettingsError as error:
-        return complain(2, *error.mistakes)
+        return complain(2, *(named_as_given(one, flags) for one in error.mistakes))
 
 
 def build_parser(chosen: str | None = None) -> Parser:

@@ -51,7 +51,9 @@ async def migrate_all(settings: Settings, *, only_check: bool) -> None:
 
     found = addresses(settings)
     if not found:
-        raise CannotGoOn("no store is in PostgreSQL", "set AGGREGATOR_HISTORY_URL, …_TRADES_URL or …_EVENTS_URL")
+        raise CannotGoOn(
+            "no store is in PostgreSQL", "set AGGREGATOR_HISTORY_URL, AGGREGATOR_TRADES_URL or AGGREGATOR_EVENTS_URL"
+        )
     missing = 0
     for address in found:
         try:

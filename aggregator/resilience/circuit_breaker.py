@@ -141,9 +141,9 @@ class CircuitBreaker(Generic[E]):
     def check(self) -> None:
         """Raise the refusal if a call would not be admitted now. Use it before waiting in a queue for the call."""
         if self.state == "open" and self._clock() < self._opened_at + self.open_seconds:
-            raise self._rules.refusal("resting", self._last_failure)
+            raise self._rules.refusal("its breaker is open", self._last_failure)
         if self._probing:
-            raise self._rules.refusal("a probe is under way", self._last_failure)
+            raise self._rules.refusal("its breaker is half-open, and a probe is under way", self._last_failure)
 
     def _admit(self) -> bool:
         """Return whether the admitted call is a probe. Raises the refusal."""

@@ -1,10 +1,13 @@
 """The folder of the files that a process writes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from aggregator.errors import CannotGoOn
+from aggregator.settings import PREFIX, Settings
+from aggregator.settings.loader import SettingsError
+from aggregator.stores.sqlite import parse_sqlite_url
 
 
 def make_folder(folder: Path) -> Sequence[Path]:
@@ -17,8 +20,26 @@ def make_folder(folder: Path) -> Sequence[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         remove_folders(missing)
-        raise CannotGoOn(f"cannot make the folder {folder}: {error.strerror}", "choose another --data-dir") from error
+        raise CannotGoOn(
+            f"cannot make the folder {folder}: {error.strerror}", f"choose another {PREFIX}DATA_DIR"
+        ) from error
     return missing
+
+
+def check_folder(settings: Settings, files: Iterable[Path]) -> None:
+    """Check that the folder is there, for a command that reads some files of it. Raises SettingsError.
+
+    It may be missing where the settings name other stores, such as those of another machine.
+    """
+    folder = settings.data_dir
+    if any(folder in one.parents for one in files) and not folder.is_dir():
+        raise SettingsError([f"{PREFIX}DATA_DIR={folder}: there is no such folder"])
+
+
+def files_of_stores(settings: Settings) -> Sequence[Path]:
+    """Return the files of the stores of trades, prices and events: none for stores on a server or in memory."""
+    urls = (settings.trades_url, settings.history_url, settings.events_url)
+    return [parse_sqlite_url(url) for url in urls if url.startswith("sqlite:")]
 
 
 def remove_folders(folders: Sequence[Path]) -> None:

@@ -46,16 +46,14 @@ log = structlog.get_logger()
 
 
 def run(work: Work) -> int:
-    """Run `work` with an event that SIGTERM or SIGINT sets; return the exit code.
+    """Run `work` with an event that SIGTERM or SIGINT sets; return the exit code, 0 after a stop and 1 after a crash.
 
-    It is 0 after a stop, 1 after an error, and 2 where a setting names a file with mistakes.
+    Raises CannotGoOn, and SettingsError where a setting names a file with mistakes.
     """
     try:
         uvloop.run(_until_signalled(work))
-    except CannotGoOn as error:
-        return complain(1, str(error))
-    except SettingsError as error:
-        return complain(2, *error.mistakes)
+    except (CannotGoOn, SettingsError):
+        raise
     except Exception as error:
         log.exception("crashed", exc_info=_cause(error))
         return 1

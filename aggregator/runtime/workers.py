@@ -24,10 +24,11 @@ from aggregator.api.server.server import address_of, listening
 from aggregator.errors import CannotGoOn
 from aggregator.observability.logs import configure
 from aggregator.observability.metrics import SHARED_FOLDER
-from aggregator.runtime.lifecycle import run, serve_on, try_opening
+from aggregator.runtime.lifecycle import complain, run, serve_on, try_opening
 from aggregator.runtime.stores import catalog_of, patient
 from aggregator.runtime.supervisor import READY, STOPPING, notify
 from aggregator.settings import Settings
+from aggregator.settings.loader import SettingsError
 
 _STOP_SECONDS = 15.0  # for a child to end after SIGTERM
 _REAP_SECONDS = 1.0  # for the exit code of a child that has ended
@@ -88,7 +89,13 @@ def _worker(settings: Settings, listener: socket.socket | None) -> None:
             _set_at_end_of(parent.sentinel, stop)
         await serve_on(listener, settings, catalog_of(settings), stop, patient(stop))
 
-    sys.exit(run(serve_while_parent_lives))
+    try:
+        code = run(serve_while_parent_lives)
+    except CannotGoOn as error:
+        code = complain(1, str(error))
+    except SettingsError as error:
+        code = complain(2, *error.mistakes)
+    sys.exit(code)
 
 
 def _set_at_end_of(sentinel: int, stop: asyncio.Event) -> None:

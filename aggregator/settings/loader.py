@@ -36,6 +36,7 @@ _URLS = {
     "exchanges",
     "cors_origins",
 }
+_VARIABLE = re.compile(rf"(?<!variable ){PREFIX}([A-Z][A-Z0-9_]*)(=?)")
 _SQLITE = "sqlite:///"
 _SECRET_ALWAYS = {"api_keys", "read_keys", "kafka_password", "postgres_password", "finnhub_key"}
 _ELSEWHERE = {"data_dir", "symbols_file"}  # paths of files that no process writes
@@ -81,9 +82,26 @@ def load(flags: Mapping[str, str]) -> Settings:
     return _in_data_dir(settings)
 
 
+def named_as_given(text: str, flags: Collection[str]) -> str:
+    """Return a message with `--history-url` for `AGGREGATOR_HISTORY_URL` where that setting is among the flags.
+
+    A text that says `the variable AGGREGATOR_…` means the variable.
+    """
+
+    def name(found: re.Match[str]) -> str:
+        setting = found[1].lower()
+        return f"{_flag(setting)}{' ' if found[2] else ''}" if setting in flags else found[0]
+
+    return _VARIABLE.sub(name, text)
+
+
 def secret_flags(flags: Mapping[str, str]) -> list[str]:
     """Return the flags whose values are secrets, which all users of the machine can read in the list of processes."""
-    return sorted(f"--{name.replace('_', '-')}" for name in flags if name in _SECRET_ALWAYS and flags[name])
+    return sorted(_flag(name) for name in flags if name in _SECRET_ALWAYS and flags[name])
+
+
+def _flag(setting: str) -> str:
+    return f"--{setting.replace('_', '-')}"
 
 
 def _outlets(text: str) -> list[OutletAddress]:
@@ -127,9 +145,9 @@ def _line(error: ErrorDetails, flags: Collection[str]) -> str:
     """Return one line: the setting as it was given, the reason, and the value unless it may contain a secret."""
     message = _KINDS.get(error["type"]) or error["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
     if not error["loc"]:
-        return message
+        return named_as_given(message, flags)
     name = str(error["loc"][0])
-    shown, equals = (f"--{name.replace('_', '-')}", " ") if name in flags else (f"{PREFIX}{name.upper()}", "=")
+    shown, equals = (_flag(name), " ") if name in flags else (f"{PREFIX}{name.upper()}", "=")
     if name in _SECRET:
         return f"{shown}: {message}"
     value = str(error["input"])

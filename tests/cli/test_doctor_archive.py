@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from aggregator.cli.doctor.archive import archive_check
 from aggregator.cli.doctor.checks import Finding, Level
 from aggregator.settings.loader import load
+from tests.parts.ports import free_port
 
 
 def findings(address: str) -> Sequence[Finding]:
@@ -36,3 +39,13 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     assert (found.level, found.says) == (Level.FAIL, f"cannot write to {tmp_path}/lake: Not a directory")
     assert "AGGREGATOR_ARCHIVE_URL" in found.mend
     assert [one.name for one in tmp_path.iterdir()] == ["lake"]
+
+
+def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure has the address of the server, without the parameters of the call."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    (found,) = findings(f"s3://lake/x?region=us-east-1&endpoint=http://127.0.0.1:{free_port()}")
+    assert found.says.startswith('S3: Could not connect to the endpoint URL: "http://127.0.0.1:')
+    assert found.says.endswith('/lake"')
+    assert found.mend == "check the endpoint, the region and the network (AGGREGATOR_ARCHIVE_URL)"

@@ -40,7 +40,7 @@ def test_without_postgresql_there_is_nothing_to_migrate() -> None:
     """The error names the settings."""
     code, _, error = migrate("sqlite:///x.db")
     assert code == 1
-    assert "no store is in PostgreSQL; set AGGREGATOR_HISTORY_URL, …_TRADES_URL or …_EVENTS_URL" in error
+    assert "PostgreSQL; set --history-url, AGGREGATOR_TRADES_URL or AGGREGATOR_EVENTS_URL" in error
 
 
 async def test_the_doctor_checks_schema_and_rights(postgres_running: PostgresServer) -> None:

@@ -179,6 +179,9 @@ def test_detail_by_its_address(tab: Open) -> None:
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
     until(page, "location.hash === ''")
+    page.click(".rows .row[data-symbol=btcusdt] .price")
+    expect(sheet).to_be_visible()
+    assert page.evaluate("scrollY") == 0, "a click on a row leaves the table where it is"
 
 
 def test_by_keyboard_alone(tab: Open) -> None:

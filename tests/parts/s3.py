@@ -19,7 +19,8 @@ from tests.parts.ports import lasting_port
 from tests.parts.process import Process, wait_for
 
 KEY, SECRET = "archive-key", "archive-secret"
-_ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
+READ_KEY, READ_SECRET = "reader-key", "reader-secret"
+_ACTIONS = {(KEY, SECRET): ["Admin", "Read", "Write", "List", "Tagging"], (READ_KEY, READ_SECRET): ["Read", "List"]}
 
 
 def seaweedfs() -> str | None:
@@ -75,8 +76,11 @@ class S3Server:
         if program is None:
             return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._ports[0])]
         config = self._folder / "s3.json"
-        keys = [{"accessKey": KEY, "secretKey": SECRET}]
-        config.write_text(json.dumps({"identities": [{"name": "a", "credentials": keys, "actions": _ACTIONS}]}))
+        identities = [
+            {"name": key, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+            for (key, secret), actions in _ACTIONS.items()
+        ]
+        config.write_text(json.dumps({"identities": identities}))
         names = ("s3.port", "master.port", "volume.port", "filer.port")
         ports = [f"-{name}={port}" for name, port in zip(names, self._ports[:4], strict=True)]
         ports += [f"-{name}.grpc={port}" for name, port in zip(names, self._ports[4:], strict=True)]

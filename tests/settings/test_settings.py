@@ -7,7 +7,7 @@ import pytest
 
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.models import Tier
-from aggregator.settings.loader import SettingsError, load, service_variables
+from aggregator.settings.loader import SettingsError, load, named_as_given, service_variables
 
 
 def mistakes(**flags: str) -> list[str]:
@@ -102,6 +102,16 @@ def test_the_order_of_the_intervals() -> None:
     """The error has all three, since defaults are among them."""
     (mistake,) = mistakes(hot_interval="60")
     assert mistake.endswith("must hold, and they are hot_interval=60, medium_interval=30, cold_interval=300")
+
+
+def test_a_contradiction_is_named_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that do not go together name the flag that was typed, or the variable that was set."""
+    assert mistakes(min_sources="9")[0].startswith("--min-sources 9 is more than the number of exchanges, 3:")
+    assert mistakes(outlets="https://10.0.0.1/x")[0].startswith("--outlets: outlet 1: the host 10.0.0.1")
+    variable = "Set the variable AGGREGATOR_OUTLETS instead"
+    assert named_as_given(f"AGGREGATOR_OUTLETS=x. {variable}", {"outlets"}) == f"--outlets x. {variable}"
+    monkeypatch.setenv("AGGREGATOR_MIN_SOURCES", "9")
+    assert mistakes()[0].startswith("AGGREGATOR_MIN_SOURCES=9 is more than the number of exchanges, 3:")
 
 
 KUBERNETES = {

@@ -132,9 +132,9 @@ export class Detail {
       this.#isMoving = true;
       this.dialog.close();
     }
+    mark(document.body, "data-docked", docks.matches ? "true" : null); // first: show() scrolls to what it focuses
     if (docks.matches) this.dialog.show();
     else this.dialog.showModal();
-    mark(document.body, "data-docked", docks.matches ? "true" : null);
   }
 
   #closed() {

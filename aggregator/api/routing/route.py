@@ -172,7 +172,7 @@ class _Path(routing.Route):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or raise the response 405."""
         if scope["method"] not in (self.methods or ()):
-            raise HTTPException(405, headers={"Allow": self.allowed})
+            raise HTTPException(405, f"This path takes {self.allowed} only", {"Allow": self.allowed})
         await super().handle(scope, receive, send)
 
 

@@ -245,7 +245,7 @@ EVERY_ROUTE_RESPONDS = {
     ),
     405: refusal(
         "The path does not support this method",
-        Refusal("Method Not Allowed", Code.METHOD_NOT_ALLOWED),
+        Refusal("This path takes GET, HEAD only", Code.METHOD_NOT_ALLOWED),
         headers=(ALLOW,),
         component="MethodNotAllowed",
     ),

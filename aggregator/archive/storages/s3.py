@@ -5,6 +5,7 @@ So no writer replaces a file that it has not read: of two, the slower one gets a
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -23,6 +24,18 @@ from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printa
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _CONFLICTS = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
 _REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
+
+
+_QUERY = re.compile(r"\?[^\s\"]*")
+_DENIED = {"403", "AccessDenied"}
+_RIGHTS = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject", "PutObject": "s3:PutObject"}
+_WORDS = {
+    "InvalidAccessKeyId": "the server does not know the access key",
+    "SignatureDoesNotMatch": "the secret key is not that of the access key",
+    "ExpiredToken": "the credentials have expired",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong",
+    "NoSuchBucket": "there is no such bucket",
+}
 
 
 class S3Storage:
@@ -143,7 +156,8 @@ class S3Storage:
         except ClientError as error:
             raise _mapped_error(error, self._address.bucket) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"S3: {printable(str(error))}") from error
+            # The message has the address of the call; its query is no help.
+            raise StoreUnavailable(f"S3: {printable(_QUERY.sub('', str(error)))}") from error
 
 
 def _code(error: ClientError) -> str:
@@ -152,4 +166,11 @@ def _code(error: ClientError) -> str:
 
 def _mapped_error(error: ClientError, bucket: str) -> StoreError:
     kind = StoreRefused if _code(error) in _REFUSED else StoreUnavailable
-    return kind(f"S3, bucket {bucket}: {printable(str(error))}")
+    return kind(f"S3, bucket {bucket}: {_in_words(error)}")
+
+
+def _in_words(error: ClientError) -> str:
+    code, operation = _code(error), str(error.operation_name)
+    right = _RIGHTS.get(operation, f"s3:{operation}")
+    words = f"the credentials lack the right {right}" if code in _DENIED else _WORDS.get(code)
+    return printable(str(error)) if words is None else f"{words} ({code} at {operation})"

@@ -9,15 +9,16 @@ from pathlib import Path
 from aggregator.archive.storages.address import ArchiveAddress, FolderAddress, parse_archive_url
 from aggregator.archive.storages.registry import open_storage
 from aggregator.cli.doctor.checks import Finding, failure, passed
-from aggregator.errors import StoreError
+from aggregator.errors import StoreError, StoreRefused
 from aggregator.runtime.data_folder import remove_folders
 from aggregator.settings import Settings
 
 _CHECK = "archive"
-_MEND = {
-    True: "name a folder that can be written to",
-    False: "check bucket, region, endpoint, credentials and rights: list, get, put and delete",
-}
+_MEND_FOLDER = "name a folder that can be written to"
+_MEND_ACCESS = (
+    "check the bucket, the credentials (AWS_…, profile or role), and their rights to list, get, put and delete"
+)
+_MEND_PLACE = "check the endpoint, the region and the network"
 
 
 async def archive_check(settings: Settings) -> Sequence[Finding]:
@@ -26,9 +27,14 @@ async def archive_check(settings: Settings) -> Sequence[Finding]:
     try:
         await asyncio.to_thread(_try, address, writing=settings.role != "api")
     except (StoreError, OSError) as error:
-        mend = f"{_MEND[isinstance(address, FolderAddress)]} (AGGREGATOR_ARCHIVE_URL)"
-        return [failure(_CHECK, str(error), mend)]
+        return [failure(_CHECK, str(error), f"{_mend(address, error)} (AGGREGATOR_ARCHIVE_URL)")]
     return [passed(_CHECK, f"{address.root} can be {'read' if settings.role == 'api' else 'written'}")]
+
+
+def _mend(address: ArchiveAddress, error: Exception) -> str:
+    if isinstance(address, FolderAddress):
+        return _MEND_FOLDER
+    return _MEND_ACCESS if isinstance(error, StoreRefused) else _MEND_PLACE
 
 
 def _try(address: ArchiveAddress, *, writing: bool) -> None:

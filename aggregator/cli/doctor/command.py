@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from aggregator.cli.doctor.archive import archive_check
@@ -20,7 +20,7 @@ from aggregator.cli.doctor.machine import (
     symbols_check,
 )
 from aggregator.cli.doctor.outlets import outlet_checks
-from aggregator.cli.doctor.report import as_json, as_text, exit_code, without_secrets
+from aggregator.cli.doctor.report import as_json, as_text, exit_code, with_flags, without_secrets
 from aggregator.cli.doctor.stores import history_checks, redis_check
 from aggregator.cli.doctor.table_stream import table_stream_checks
 from aggregator.cli.doctor.trades import trade_checks
@@ -42,15 +42,15 @@ def command(flags: Mapping[str, str], seconds: float, *, json: bool) -> int:
         mend = "`aggregator serve --help` shows the allowed values"
         return _print([failure("settings", mistake, mend) for mistake in error.mistakes], json=json)
     configure(settings.log_format, "error")  # the report shows what is wrong
-    return asyncio.run(_report(settings, seconds, json=json, is_demo=bool(of_demo)))
+    return asyncio.run(_report(settings, flags, seconds, json=json, is_demo=bool(of_demo)))
 
 
-async def _report(settings: Settings, seconds: float, *, json: bool, is_demo: bool) -> int:
+async def _report(settings: Settings, flags: Collection[str], seconds: float, *, json: bool, is_demo: bool) -> int:
     findings, stuck = await _findings(settings, seconds)
     if is_demo:
         says = f"it runs here, so its settings are checked, and its files in {settings.data_dir}"
         findings.insert(0, passed("demo", says))
-    code = _print(without_secrets(findings, settings), json=json)
+    code = _print(with_flags(without_secrets(findings, settings), flags), json=json)
     if stuck:
         os._exit(code)  # a normal exit would wait for a thread that hangs in a system call
     return code
@@ -64,7 +64,7 @@ async def _findings(settings: Settings, seconds: float) -> tuple[list[Finding], 
         made = await asyncio.to_thread(make_folder, folder)
     except CannotGoOn as error:  # the service would not start: its stores, which may be files there, are not checked
         findings, stuck = await run_checks(machine, seconds)
-        return [*findings, failure("folder", error.what, f"{error.mend} (AGGREGATOR_DATA_DIR)")], stuck
+        return [*findings, failure("folder", error.what, error.mend)], stuck
     try:
         findings, stuck = await run_checks(machine | _of_the_network(settings, context, seconds), seconds)
     finally:

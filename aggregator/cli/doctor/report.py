@@ -1,6 +1,6 @@
 """The report: findings as lines or as JSON, without any secret."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from aggregator.cli.doctor.checks import Finding, Level
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.settings import Settings
+from aggregator.settings.loader import named_as_given
 from aggregator.stores.events.registry import event_store
 from aggregator.stores.registry import history_store
 from aggregator.stores.trades.registry import trade_store
@@ -42,6 +43,14 @@ def without_secrets(findings: Iterable[Finding], settings: Settings) -> list[Fin
     secrets = sorted(_secrets(settings), key=len, reverse=True)  # a secret may be part of a longer one
     return [
         msgspec.structs.replace(one, says=_redacted(one.says, secrets), mend=_redacted(one.mend, secrets))
+        for one in findings
+    ]
+
+
+def with_flags(findings: Iterable[Finding], flags: Collection[str]) -> list[Finding]:
+    """Return the findings with the settings that were given as flags named as these."""
+    return [
+        msgspec.structs.replace(one, says=named_as_given(one.says, flags), mend=named_as_given(one.mend, flags))
         for one in findings
     ]
 

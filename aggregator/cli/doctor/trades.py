@@ -132,7 +132,13 @@ async def kafka_check(
         reads = checked.reads and topic.partitions
         group = await asyncio.to_thread(admin.group, topic.partitions) if reads else None
     except NoLogin as error:
-        return [failure(checked.check, str(error), "check AGGREGATOR_KAFKA_USERNAME, …_PASSWORD and …_SASL")]
+        return [
+            failure(
+                checked.check,
+                str(error),
+                "check AGGREGATOR_KAFKA_USERNAME, AGGREGATOR_KAFKA_PASSWORD and AGGREGATOR_KAFKA_SASL",
+            )
+        ]
     except NoTls as error:
         return [failure(checked.check, str(error), f"check security= ({checked.setting}) and AGGREGATOR_KAFKA_CA")]
     except StoreError as error:

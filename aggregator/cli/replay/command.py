@@ -71,6 +71,7 @@ def _format_of(path: Path) -> str:
     plain = path.with_suffix("") if path.suffix == ".gz" else path
     found = _ENDINGS.get(plain.suffix.lower())
     if found is None:
+        path.stat()  # of a file that is missing, the format is not to be asked for: OSError
         raise Unusable(f"the name of {path} does not tell its format", f"say --format {'|'.join(_FORMATS)}")
     return found
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aggregator.cli.command import Command, Flags, seconds_up_to, start, whole_number_up_to
 from aggregator.cli.sql.formats import FORMATS
+from aggregator.runtime.data_folder import check_folder, files_of_stores
 from aggregator.runtime.lifecycle import complain, run
 
 _DAY = 86_400
@@ -36,6 +37,8 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
     from aggregator.cli.sql.output import Target  # noqa: PLC0415  # it is part of the run, which other commands do not need
 
     settings = start(flags)
+    if options.source is None:
+        check_folder(settings, files_of_stores(settings))
     ending = "" if options.output is None else options.output.suffix.lower().lstrip(".")
     form = options.format or (ending if ending in FORMATS else "table")
     if form == "parquet" and options.output is None:

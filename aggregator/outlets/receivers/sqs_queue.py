@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from aggregator.errors import StoreRefused, StoreUnavailable, printable
+from aggregator.errors import StoreRefused, StoreUnavailable, in_words, printable
 from aggregator.libraries.aws import new_client
 from aggregator.outlets.ports import DELIVERED, Answer, OutletAway, OutletEvent, Verdict
 
@@ -91,7 +91,7 @@ class SqsQueue:
         except NoRegionError as error:
             raise StoreRefused("sqs:// needs a region: region=us-east-1, or AWS_REGION") from error
         except (BotoCoreError, OSError, ValueError) as error:
-            raise StoreUnavailable(f"SQS: {printable(repr(error))}") from error
+            raise StoreUnavailable(f"SQS: {in_words(error)}") from error
 
     async def send(self, events: Sequence[OutletEvent]) -> Sequence[Answer]:
         """As `Outlet.send`."""
@@ -158,7 +158,7 @@ class SqsQueue:
             raise OutletAway(f"SQS: {printable(str(error))}") from error
         except (BotoCoreError, ResponseParserError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             # The last four come from reading a body that is not Amazon's.
-            raise OutletAway(f"SQS: {printable(repr(error))}", is_unsure=True) from error
+            raise OutletAway(f"SQS: {in_words(error)}", is_unsure=True) from error
 
     async def _find(self) -> None:
         """Ask for the address of the queue, unless it is known."""

@@ -12,7 +12,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
+from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, in_words
 from aggregator.libraries.aws import new_client
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.dynamodb.table_setup import TableKeys, ensure_expiry, ensure_table, has_expiry, table_exists
@@ -148,7 +148,7 @@ class ConnectedTable:
         except (BotoCoreError, ResponseParserError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             # The last four come from reading a body that is not DynamoDB's, such as a proxy's error page.
             self._metrics.dynamodb_errors.inc()
-            raise StoreUnavailable(f"DynamoDB: {error!r}") from error
+            raise StoreUnavailable(f"DynamoDB: {in_words(error)}") from error
 
 
 def encode_parameters(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:

@@ -11,10 +11,12 @@ pytest.importorskip("duckdb_extension_httpfs", reason="the extra `archive` is no
 from aggregator.archive.storages.address import S3Address, parse_archive_url
 from aggregator.archive.storages.definition import Conflict
 from aggregator.archive.storages.registry import open_storage
+from aggregator.cli.doctor.archive import archive_check
 from aggregator.errors import StoreError, StoreRefused
+from aggregator.settings.loader import load
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.archive.parts import Archive, archiving, ids_at, problems, trade_at
-from tests.parts.s3 import S3Server, s3_running
+from tests.parts.s3 import KEY, READ_KEY, READ_SECRET, SECRET, S3Server, s3_running
 
 pytestmark = pytest.mark.real
 
@@ -128,3 +130,28 @@ async def test_a_wrong_bucket_or_key_is_refused(
     storage = open_storage(address, tmp_path)
     with pytest.raises(StoreRefused, match=r"[Ss]ignature"):
         storage.open()
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "bucket", "says", "mend"),
+    [
+        (KEY, SECRET, "", "can be written", ""),
+        (KEY, "wrong", "", "the secret key is not that of the access key (SignatureDoesNotMatch at", "the credentials"),
+        ("nosuch", "wrong", "", "the server does not know the access key (InvalidAccessKeyId at", "the credentials"),
+        (READ_KEY, READ_SECRET, "", "the credentials lack the right s3:PutObject (AccessDenied at", "their rights"),
+        (KEY, SECRET, "nosuch", "S3, bucket nosuch: there is no such bucket (NoSuchBucket at", "check the bucket"),
+    ],
+)
+async def test_the_check_of_doctor(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch, key: str, secret: str, bucket: str, says: str, mend: str
+) -> None:
+    """`aggregator doctor` says which credential, right or bucket is wrong, and leaves nothing behind."""
+    if not server.is_real:
+        pytest.skip("moto checks no signatures; SeaweedFS is not installed")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    made = server.bucket()
+    (found,) = await archive_check(load({"archive_url": server.url(bucket or made)}))
+    assert says in found.says
+    assert mend in found.mend
+    assert server.client.list_objects_v2(Bucket=made).get("Contents", []) == []

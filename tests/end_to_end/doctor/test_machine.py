@@ -101,4 +101,4 @@ def test_a_folder_that_cannot_be_made(healthy: dict[str, object], tmp_path: Path
     (tmp_path / "file").touch()
     report = Report(run_doctor(**healthy | {"data_dir": tmp_path / "file" / "data"}))
     assert (report.code, report.problems()) == (2, {"folder": "fail"}), report.text
-    assert report.finding("folder")[1].endswith("choose another --data-dir (AGGREGATOR_DATA_DIR)")
+    assert report.finding("folder")[1].endswith("choose another AGGREGATOR_DATA_DIR")

@@ -9,7 +9,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
+from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, in_words, printable
 from aggregator.libraries.aws import new_client
 from aggregator.trades.event_log.kinesis.shard_plan import Shard
 
@@ -251,7 +251,7 @@ def mapped_errors() -> Iterator[None]:
         ValueError,
     ) as error:
         # The last four come from reading a body that is not Amazon's, such as a proxy's error page.
-        raise StoreUnavailable(f"AWS: {printable(repr(error))}") from error
+        raise StoreUnavailable(f"AWS: {in_words(error)}") from error
 
 
 def _error_of(error: ClientError) -> StoreError:

@@ -129,7 +129,7 @@ def test_the_settings_refuse_private_receivers(outlet: str) -> None:
     """The service does not start with them; the message has no path of the address."""
     with pytest.raises(SettingsError) as caught:
         load({"outlets": outlet})
-    assert caught.value.mistakes[0].startswith("AGGREGATOR_OUTLETS: outlet 1: ")
+    assert caught.value.mistakes[0].startswith("--outlets: outlet 1: ")
     assert "AGGREGATOR_OUTLETS_ALLOW_PRIVATE" in caught.value.mistakes[0]
     assert "s3cr3t" not in caught.value.mistakes[0]
     assert load({"outlets": outlet, "outlets_allow_private": "true"}).outlet_addresses[0].url == outlet
