@@ -192,7 +192,9 @@ def test_by_keyboard_alone(tab: Open) -> None:
     page.keyboard.type("usdc")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    chosen = page.get_attribute(".rows .row[aria-selected]", "data-symbol")
+    selected = page.locator(".rows .row[aria-selected]")
+    expect(selected).to_have_attribute("aria-rowindex", "3")  # the second row, drawn in the next frame
+    chosen = selected.get_attribute("data-symbol")
     assert chosen == shown(page)[1]
     assert page.get_attribute("#table", "aria-activedescendant") == page.get_attribute(".row[aria-selected]", "id")
     page.keyboard.press("Enter")
