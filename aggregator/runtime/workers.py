@@ -3,6 +3,7 @@
 With the role `all` there is one `refresher` more, and one `processor` if processes share the log of trades.
 The parent opens the port, starts the children, and stops all of them when it is told to stop or when one of them ends.
 The children are forks of multiprocessing's fork server, a process without threads that has imported `fork_server`.
+They are new interpreters where the path of its socket would be too long.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 
 import structlog
 
@@ -31,6 +33,7 @@ from aggregator.settings import Settings
 from aggregator.settings.loader import SettingsError
 
 _STOP_SECONDS = 15.0  # for a child to end after SIGTERM
+_LONGEST_TEMPORARY = 70  # bytes; a socket's path has at most 103 on some systems, and multiprocessing adds 30
 _REAP_SECONDS = 1.0  # for the exit code of a child that has ended
 
 log = structlog.get_logger()
@@ -56,9 +59,8 @@ async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
     log.info("stopped")
 
 
-def _processes(settings: Settings, listener: socket.socket) -> list[ForkServerProcess]:
-    context = multiprocessing.get_context("forkserver")  # a fork of this process would copy its threads in mid-work
-    context.set_forkserver_preload(["aggregator.runtime.fork_server"])
+def _processes(settings: Settings, listener: socket.socket) -> list[BaseProcess]:
+    context = _context()
     roles: list[tuple[str, socket.socket | None]] = [("api", listener)] * settings.workers
     if settings.role == "all":
         roles.append(("refresher", None))
@@ -71,6 +73,15 @@ def _processes(settings: Settings, listener: socket.socket) -> list[ForkServerPr
         )
         for number, (role, socket_of_role) in enumerate(roles, start=1)
     ]
+
+
+def _context() -> SpawnContext | ForkServerContext:
+    """Return what starts the children. A fork of this process would copy its threads in mid-work."""
+    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TEMPORARY:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["aggregator.runtime.fork_server"])
+    return context
 
 
 def _of_child(settings: Settings, role: str) -> Settings:
@@ -110,7 +121,7 @@ def _set_at_end_of(sentinel: int, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def _running(processes: Sequence[ForkServerProcess]) -> AsyncIterator[asyncio.Event]:
+async def _running(processes: Sequence[BaseProcess]) -> AsyncIterator[asyncio.Event]:
     """Run the children during the `with` block; yield an event that is set when one of them has ended."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -141,13 +152,13 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
-def _ended(processes: Sequence[ForkServerProcess]) -> list[tuple[str, str]]:
+def _ended(processes: Sequence[BaseProcess]) -> list[tuple[str, str]]:
     """Return the names of the children that have ended, each with its exit code or signal."""
     ended = wait([process.sentinel for process in processes], timeout=0)
     return [(process.name, _how(process)) for process in processes if process.sentinel in ended]
 
 
-def _how(process: ForkServerProcess) -> str:
+def _how(process: BaseProcess) -> str:
     process.join(_REAP_SECONDS)  # the exit code is known a moment after the sentinel is readable
     code = process.exitcode
     if code is not None and code < 0:
@@ -155,14 +166,14 @@ def _how(process: ForkServerProcess) -> str:
     return f"with exit code {code}; the log says why"
 
 
-def _stop(processes: Sequence[ForkServerProcess]) -> None:
+def _stop(processes: Sequence[BaseProcess]) -> None:
     """Stop the `api` workers before the others: their requests in flight may wait for a refresh."""
     api = [process for process in processes if process.name.startswith("api")]
     _stop_all(api)
     _stop_all([process for process in processes if process not in api])
 
 
-def _stop_all(processes: Sequence[ForkServerProcess]) -> None:
+def _stop_all(processes: Sequence[BaseProcess]) -> None:
     for process in processes:
         process.terminate()
     for process in processes:

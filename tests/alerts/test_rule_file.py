@@ -111,7 +111,7 @@ def test_a_start_with_a_wrong_file_ends_at_once(
     assert main([command, "--port", "0", "--alerts-file", "alerts.json"]) == 2
     lines = "".join(capfd.readouterr()).splitlines()
     (said,) = [line for line in lines if "symbols_of_the_package" not in line]
-    assert said.startswith("aggregator: AGGREGATOR_ALERTS_FILE: alerts.json: rule 1: above must be a number above 0")
+    assert said.startswith("aggregator: --alerts-file: alerts.json: rule 1: above must be a number above 0")
 
 
 async def test_the_doctor_reads_the_file(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_what_the_command_refuses(tmp_path: Path) -> None:
         ("", "or give --from (the files of the demo: --data-dir data --archive-url data/lake)"),
         ("ftp://lake", "must be file://lake or s3://"),
         ("s3://bucket?colour=red", "takes region and endpoint"),
-        (str(tmp_path / "file"), "cannot write to"),
+        (str(tmp_path / "file"), "there is no folder"),
     ):
         found = run_command("archive", "list", f"--from={url}", environment=environment)
         assert found.returncode == 1

@@ -54,6 +54,17 @@ def test_told_to_stop_while_they_start(
     workers.ended_well()
 
 
+def test_a_long_temporary_folder(tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market) -> None:
+    """Where no socket can be in the temporary folder, the children start all the same."""
+
+    class WithLongFolder(Workers):
+        prefix = "long" * 20
+
+    workers = WithLongFolder(tmp_path, redis_alone, symbols_file, exchanges=market.setting).born()
+    workers.process.signal(SIGTERM)
+    workers.ended_well()
+
+
 @pytest.mark.parametrize(("number", "name"), [pytest.param(0, "api-1", marks=pytest.mark.long), (2, "refresher-3")])
 def test_one_killed_ends_all(
     tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market, number: int, name: str

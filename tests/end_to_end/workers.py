@@ -1,6 +1,9 @@
 """The service as several processes behind one port: a parent, two API workers and a refresher."""
 
 import ast
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
 
 import psutil
@@ -17,9 +20,11 @@ STOP_SECONDS = allowed(5.0)
 class Workers(Service):
     """A parent with two API workers and a refresher, and the temporary folder where they must leave nothing."""
 
+    prefix = "workers-"  # of the folder's name
+
     def __init__(self, folder: Path, redis: RedisServer, symbols_file: Path, *command: str, **settings: object) -> None:
-        self.left = folder / "tmp"
-        self.left.mkdir()
+        self.left = Path(tempfile.mkdtemp(prefix=self.prefix))  # `folder` may be too long for a socket in it
+        weakref.finalize(self, shutil.rmtree, self.left, ignore_errors=True)
         settings = {
             "workers": 2,
             "cache_url": redis.url,

@@ -1,7 +1,7 @@
 """The children of a group of workers."""
 
 import socket
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from typing import cast
 
 import pytest
@@ -50,5 +50,5 @@ def test_stop_reaches_every_child() -> None:
     """A stop ends the API processes first and then all others, the processor of a shared log too."""
     stopped: list[str] = []
     names = ["api-1", "api-2", "refresher-3", "processor-4"]
-    _stop(cast("list[ForkServerProcess]", [Child(name, stopped) for name in names]))
+    _stop(cast("list[BaseProcess]", [Child(name, stopped) for name in names]))
     assert stopped == names

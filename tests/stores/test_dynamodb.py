@@ -188,7 +188,7 @@ async def test_a_table_that_hangs_is_an_error_in_time(dynamodb_running: DynamoSe
     proxy.faults(hang_rate=1)
     for symbols in (["btcusdt"], [f"asset{number}" for number in range(1000)]):
         async with asyncio.timeout(allowed(QUERY_SECONDS + 1)):
-            with pytest.raises(StoreUnavailable, match="TimeoutError"):
+            with pytest.raises(StoreUnavailable, match="no answer in time"):
                 await table.latest(symbols)
     async with asyncio.timeout(allowed(QUERY_SECONDS + 1)):
         assert await outbox.latest(["btcusdt"]) == {"btcusdt": price()}
