@@ -1,4 +1,4 @@
-"""Log lines of events that come at any rate, such as a venue's messages: a bounded number of them is at level info."""
+"""Log lines of events that come at any rate, such as a venue's messages: most of them are at level debug."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ _SECONDS = 60.0
 
 
 class BoundedLog:
-    """Logs at info up to MOST_LINES lines of an event within a minute, and the others at debug.
+    """Logs up to MOST_LINES lines of an event within a minute at their level, and the others at debug.
 
     Events are a few constant names. `clock` is monotonic; `fields` are in each line.
     """
@@ -21,10 +21,17 @@ class BoundedLog:
         self._minutes: dict[str, tuple[float, int]] = {}  # by event, when its minute ends and its lines in it
 
     def info(self, event: str, **fields: object) -> None:
-        """Log the event."""
+        """Log an event of everyday."""
+        (self._log.info if self._has_room(event) else self._log.debug)(event, **fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Log an event that somebody must look at."""
+        (self._log.error if self._has_room(event) else self._log.debug)(event, **fields)
+
+    def _has_room(self, event: str) -> bool:
         now = self._clock()
         end, lines = self._minutes.get(event, (now, 0))
         if now >= end:
             end, lines = now + _SECONDS, 0
         self._minutes[event] = end, lines + 1
-        (self._log.info if lines < MOST_LINES else self._log.debug)(event, **fields)
+        return lines < MOST_LINES

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
+from aggregator.observability.bounded_log import BoundedLog
 from aggregator.observability.trouble_log import TroubleLog
 from aggregator.resilience.backoff import Backoff
 from aggregator.resilience.waiting import until_available, wait_at_most
@@ -102,6 +103,7 @@ class Sender(Generic[R]):
         self._is_draining = False
         self._trouble = TroubleLog("table_failing", "table_recovered", store=table.name)
         self._log = structlog.get_logger().bind(store=table.name)
+        self._event_log = BoundedLog(store=table.name)
 
     def notify(self) -> None:
         """Look for new rows at once."""
@@ -224,7 +226,7 @@ class Sender(Generic[R]):
         await until_available(lambda: self._file.move_to_dead_letters(row, reason, self._now()))
         self._metrics.dead.inc()
         asset, timestamp = self._key(row.record)[:2]
-        self._log.error("dead_letter", asset=asset, timestamp=timestamp, reason=reason)
+        self._event_log.error("dead_letter", asset=asset, timestamp=timestamp, reason=reason)
 
     async def _measure(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from collections.abc import Set as AbstractSet
 import structlog
 
 from aggregator.errors import printable
+from aggregator.observability.bounded_log import BoundedLog
 from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.outbox.deletions import Deletions
 from aggregator.outlets.outbox.intake import Intake
@@ -71,6 +72,7 @@ class OutletSender:
         self._delivered = metrics.delivered.labels(name)
         self._delay = metrics.delay.labels(name)
         self._log = structlog.get_logger().bind(outlet=name)
+        self._event_log = BoundedLog(outlet=name)
         metrics.begin(name)
 
     @property
@@ -176,7 +178,9 @@ class OutletSender:
         await until_available(lambda: self._file.move_to_dead_letters(row, printable(reason), self._now()))
         self._attempts.pop(row.id, None)
         self._metrics.refused.labels(self.name).inc()
-        self._log.error("refused_by_outlet", topic=row.record.topic, asset=row.record.asset, reason=printable(reason))
+        self._event_log.error(
+            "refused_by_outlet", topic=row.record.topic, asset=row.record.asset, reason=printable(reason)
+        )
 
     def _away(self, batch: Sequence[Waiting], error: OutletAway) -> Sequence[Waiting]:
         self._report(str(error) or "away")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
+from aggregator.observability.bounded_log import MOST_LINES
 from aggregator.outlets.outbox.dead_letters import MOST_RETRIES, RETRY_SECONDS, DeadLetterRetry
 from aggregator.outlets.ports import Answer, OutletAway, OutletEnded, OutletEvent, Verdict
 from aggregator.stores.letter_archive import ArchivedLetter
@@ -160,6 +162,18 @@ async def test_an_event_that_is_refused_three_times_is_a_dead_letter(tmp_path: P
         assert letter.reason == "bad"
         assert (letter.kind, letter.source, letter.retries) == ("outlet", "stdout", MOST_RETRIES)
         assert '"number":1' in letter.raw
+
+
+async def test_many_refused_events_do_not_fill_the_log(tmp_path: Path) -> None:
+    """Each is a dead letter, and most of their lines are at debug."""
+    outlet = RecordingOutlet()
+    outlet.always = refuse
+    with capture_logs() as logs:
+        async with running(tmp_path / "outlets.db", {ANY: outlet}) as scene:
+            await scene.outbox.hand_over([event(number) for number in range(2 * MOST_LINES)])
+            added = "outlet_dead_letters_added_total"
+            await until(lambda: scene.value(added, outlet="stdout") == 2 * MOST_LINES)
+    assert len([line for line in logs if line["log_level"] == "error"]) == MOST_LINES
 
 
 async def test_an_outage_makes_no_dead_letter(tmp_path: Path) -> None:
