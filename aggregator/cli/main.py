@@ -25,10 +25,8 @@ from aggregator.cli import (
     symbols,
 )
 from aggregator.cli.command import Command, Parser
-from aggregator.errors import CannotGoOn
 from aggregator.observability.version import version
-from aggregator.runtime.lifecycle import complain
-from aggregator.settings.loader import SettingsError, named_as_given
+from aggregator.runtime.lifecycle import exit_code
 
 COMMANDS: Mapping[str, Command] = {
     "demo": demo.COMMAND,
@@ -65,12 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(arguments[0] if arguments else None).parse(arguments)
     command = COMMANDS[options.command]
     flags = command.flags(options)
-    try:
-        return command.run(options, flags)
-    except CannotGoOn as error:
-        return complain(1, named_as_given(str(error), flags))
-    except SettingsError as error:
-        return complain(2, *(named_as_given(one, flags) for one in error.mistakes))
+    return exit_code(lambda: command.run(options, flags), flags)
 
 
 def build_parser(chosen: str | None = None) -> Parser:

@@ -6,7 +6,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -33,7 +33,7 @@ from aggregator.runtime.stores import (
 )
 from aggregator.runtime.supervisor import READY, STOPPING, notify
 from aggregator.settings import Settings
-from aggregator.settings.loader import SettingsError
+from aggregator.settings.loader import SettingsError, named_as_given
 
 _LONGEST_STOP = 10.0  # seconds for requests in flight at a stop, however long the exchange timeout is
 _MMAP_THRESHOLD, _MMAP_MAX = -3, -4  # options of mallopt
@@ -65,6 +65,19 @@ def _cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
+
+
+def exit_code(command: Callable[[], int], flags: Collection[str] = ()) -> int:
+    """Return the exit code of `command`; tell in words what ended it: 1 for CannotGoOn, 2 for wrong settings.
+
+    Settings that are among the flags are named as these.
+    """
+    try:
+        return command()
+    except CannotGoOn as error:
+        return complain(1, named_as_given(str(error), flags))
+    except SettingsError as error:
+        return complain(2, *(named_as_given(one, flags) for one in error.mistakes))
 
 
 def complain(code: int, *lines: str) -> int:

@@ -26,11 +26,10 @@ from aggregator.api.server.server import address_of, listening
 from aggregator.errors import CannotGoOn
 from aggregator.observability.logs import configure
 from aggregator.observability.metrics import SHARED_FOLDER
-from aggregator.runtime.lifecycle import complain, run, serve_on, try_opening
+from aggregator.runtime.lifecycle import exit_code, run, serve_on, try_opening
 from aggregator.runtime.stores import catalog_of, patient
 from aggregator.runtime.supervisor import READY, STOPPING, notify
 from aggregator.settings import Settings
-from aggregator.settings.loader import SettingsError
 
 _STOP_SECONDS = 15.0  # for a child to end after SIGTERM
 _LONGEST_TEMPORARY = 70  # bytes; a socket's path has at most 103 on some systems, and multiprocessing adds 30
@@ -100,13 +99,7 @@ def _worker(settings: Settings, listener: socket.socket | None) -> None:
             _set_at_end_of(parent.sentinel, stop)
         await serve_on(listener, settings, catalog_of(settings), stop, patient(stop))
 
-    try:
-        code = run(serve_while_parent_lives)
-    except CannotGoOn as error:
-        code = complain(1, str(error))
-    except SettingsError as error:
-        code = complain(2, *error.mistakes)
-    sys.exit(code)
+    sys.exit(exit_code(lambda: run(serve_while_parent_lives)))
 
 
 def _set_at_end_of(sentinel: int, stop: asyncio.Event) -> None:
