@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
 import structlog
@@ -59,28 +58,22 @@ async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _processes(settings: Settings, listener: socket.socket) -> list[BaseProcess]:
-    context = _context()
+    forking, anew = multiprocessing.get_context("forkserver"), multiprocessing.get_context("spawn")
+    forking.set_forkserver_preload(["aggregator.runtime.fork_server"])
+    make = forking.Process if _are_forks() else anew.Process
     roles: list[tuple[str, socket.socket | None]] = [("api", listener)] * settings.workers
     if settings.role == "all":
         roles.append(("refresher", None))
         roles += [("processor", None)] if settings.shares_log else []
     return [
-        context.Process(
-            target=_worker,
-            args=(_of_child(settings, role), socket_of_role),
-            name=f"{role}-{number}",
-        )
+        make(target=_worker, args=(_of_child(settings, role), socket_of_role), name=f"{role}-{number}")
         for number, (role, socket_of_role) in enumerate(roles, start=1)
     ]
 
 
-def _context() -> SpawnContext | ForkServerContext:
-    """Return what starts the children. A fork of this process would copy its threads in mid-work."""
-    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TEMPORARY:
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["aggregator.runtime.fork_server"])
-    return context
+def _are_forks() -> bool:
+    """Whether the path of the fork server's socket is not too long. A fork of this process would copy its threads."""
+    return len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_TEMPORARY
 
 
 def _of_child(settings: Settings, role: str) -> Settings:
@@ -135,14 +128,15 @@ def _signals_blocked() -> Iterator[None]:
     """Block the signals that a terminal or a supervisor sends to all processes, for those started meanwhile.
 
     Only the parent handles SIGINT. The fork server must outlive the children, whose exit codes it reports, so it never
-    handles SIGTERM; a child does once it is ready to.
+    handles SIGTERM, and a fork does once it is ready to. A new interpreter needs seconds until then: SIGTERM ends it.
     """
+    blocked = {signal.SIGINT, signal.SIGTERM} if _are_forks() else {signal.SIGINT}
     resource_tracker.ensure_running()  # the first start of a child would run it, and unblock both
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
 
 
 def _ended(processes: Sequence[BaseProcess]) -> list[tuple[str, str]]:

@@ -60,7 +60,7 @@ def test_a_long_temporary_folder(tmp_path: Path, redis_alone: RedisServer, symbo
     class WithLongFolder(Workers):
         prefix = "long" * 20
 
-    workers = WithLongFolder(tmp_path, redis_alone, symbols_file, exchanges=market.setting).born()
+    workers = WithLongFolder(tmp_path, redis_alone, symbols_file, exchanges=market.setting).ready()
     workers.process.signal(SIGTERM)
     workers.ended_well()
 
