@@ -19,7 +19,7 @@ from aggregator.trades.event_log.kinesis.page_queue import PageQueue
 from aggregator.trades.event_log.kinesis.shard_assignment import ENDLESS, ShardAssignment
 from aggregator.trades.event_log.kinesis.shard_plan import TRIM_HORIZON
 
-_CALL_SECONDS = 0.2  # Kinesis takes 5 calls a second of a shard
+_CALL_SECONDS = 0.22  # Kinesis takes 5 calls a second of a shard; calls may arrive up to 0.1 s late
 _BYTES_PER_SECOND = 2_000_000  # that it gives of a shard
 _LONGEST_PAUSE = 2.0
 _CONFIRM_SECONDS = 0.02
