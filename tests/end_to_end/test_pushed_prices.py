@@ -95,7 +95,7 @@ def test_a_price_follows_the_feeds(scene: Scene) -> None:
     wait_for(lambda: live(service), what="live feeds")
     scene.push("101", *NAMES)
     wait_for_price(service, "101")
-    polls = scene.polls  # a poll that began before the feeds were live has ended
+    polls = scene.polls  # of a round that began before the feeds were live, some may arrive later
     for amount in ("102", "103"):
         scene.push(amount, *NAMES)
         wait_for_price(service, amount)
@@ -104,7 +104,7 @@ def test_a_price_follows_the_feeds(scene: Scene) -> None:
     answered = service.get("/prices/btcusdt").json
     kept = service.get(f"/prices/btcusdt/at?time={answered['timestamp']}").json
     assert kept["price"] == answered["price"]
-    assert scene.polls == polls
+    assert scene.polls < polls + len(NAMES), "no round of polls since then"
     assert service.metric('price_refresh_total{tier="hot",trigger_type="push"}') >= 4
     assert service.process.stop() == 0
 
