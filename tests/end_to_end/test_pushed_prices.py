@@ -151,7 +151,7 @@ def test_one_refresher_has_the_feeds(
             scene.push(amount, *NAMES)
             wait_for_price(api, amount)
             assert scene.subscribed == {1}
-        assert scene.polls == polls
+        assert scene.polls < polls + len(NAMES)  # as above
         first.process.stop(SIGKILL)
         killed = time.monotonic()
         scene.push("103", *NAMES)
