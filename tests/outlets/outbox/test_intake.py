@@ -1,6 +1,8 @@
 """Rows reach the lanes from memory while they can, else from the file; in the order in which they were written."""
 
 import asyncio
+import time
+from collections.abc import Container, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -23,6 +25,40 @@ class Unread(QueueFile):
     async def waiting_but(self, *_: object) -> Page:
         """Find none."""
         return Page([], None, is_full=False)
+
+
+class Held(QueueFile):
+    """A file whose reads that find rows end only while `passing` is set."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, LARGE)
+        self.passing = asyncio.Event()
+        self.passing.set()
+        self.holds = False
+
+    async def waiting(self, outlet: str, after: int, limit: int) -> list[Row[Queued]]:
+        """Return rows late."""
+        rows = await super().waiting(outlet, after, limit)
+        await self._hold(rows if limit > 1 else [])  # one: the age of the oldest
+        return rows
+
+    async def waiting_but(self, outlet: str, after: int, limit: int, known: Container[int]) -> Page:
+        """Return rows late."""
+        page = await super().waiting_but(outlet, after, limit, known)
+        await self._hold(page.rows)
+        return page
+
+    async def _hold(self, rows: Sequence[Row[Queued]]) -> None:
+        if rows and not self.passing.is_set():
+            self.holds = True
+            await self.passing.wait()
+
+
+class Ahead(QueueFile):
+    """The file as another process writes to it, with ids that are half a second ahead."""
+
+    def _next_id(self) -> int:
+        return super()._next_id() + 500_000_000
 
 
 async def test_events_are_sent_from_memory(tmp_path: Path) -> None:
@@ -81,3 +117,22 @@ async def test_events_of_another_process_do_not_let_ours_be_overtaken(tmp_path: 
             await asyncio.gather(ours, theirs)
         await until(lambda: len(outlet.arrived) == 80)
     assert [int(one.timestamp) for one in outlet.arrived if one.asset == "btcusdt"] == list(range(40))
+
+
+async def test_an_event_that_is_written_during_a_read_is_not_overtaken(tmp_path: Path) -> None:
+    """A read finds a later id of another process, and ours is written before the read has ended: it comes next."""
+    path, outlet = tmp_path / "o.db", RecordingOutlet()
+    file, other = Held(path), Ahead(path, LARGE)
+    async with AsyncExitStack() as stack:
+        scene = await stack.enter_async_context(running(path, {"stdout://": outlet}, file=file))
+        await other.open()
+        stack.push_async_callback(other.close)
+        file.passing.clear()
+        theirs = await other.append([queued("stdout", event(0, "ethusdt"))])
+        await until(lambda: file.holds)
+        await scene.outbox.hand_over([event(1)])
+        file.passing.set()
+        await until(lambda: time.time_ns() > theirs.rows[0].id)
+        await scene.outbox.hand_over([event(2)])
+        await until(lambda: len(outlet.arrived) == 3)
+    assert [int(one.timestamp) for one in outlet.arrived if one.asset == "btcusdt"] == [1, 2]
