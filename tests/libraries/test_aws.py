@@ -23,7 +23,6 @@ async def client(name: str) -> None:
 
 async def tables_at(scheme: str, tls: ssl.SSLContext | None) -> Mapping[str, Any]:
     """Return what a client reads from a server of this test that has no tables."""
-
     answering: set[asyncio.Task[None] | None] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
