@@ -21,11 +21,11 @@ class BoundedLog:
         self._minutes: dict[str, tuple[float, int]] = {}  # by event, when its minute ends and its lines in it
 
     def info(self, event: str, **fields: object) -> None:
-        """Log an event of everyday."""
+        """Log an event of normal operation."""
         (self._log.info if self._has_room(event) else self._log.debug)(event, **fields)
 
     def error(self, event: str, **fields: object) -> None:
-        """Log an event that somebody must look at."""
+        """Log a failure."""
         (self._log.error if self._has_room(event) else self._log.debug)(event, **fields)
 
     def _has_room(self, event: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -20,16 +21,16 @@ def junk(texts: Sequence[str]) -> st.SearchStrategy[object]:
 def mutilated(draw: st.DrawFn, texts: Sequence[str]) -> str:
     """Return one of the documents in which one value, at any depth, is another one or is missing."""
     whole = json.loads(draw(st.sampled_from(texts)))
-    place: object = whole
+    place: Any = whole  # a dict or a list
     while True:
-        keys = list(place) if isinstance(place, dict) else list(range(len(place)))  # type: ignore[arg-type]  # a list
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
         key = draw(st.sampled_from(keys))
-        inner = place[key]  # type: ignore[index]  # a dict or a list
+        inner = place[key]
         if not (isinstance(inner, dict | list) and inner) or draw(st.booleans()):
             break
         place = inner
     if draw(st.booleans()):
-        del place[key]  # type: ignore[attr-defined]  # a dict or a list
+        del place[key]
     else:
-        place[key] = draw(junk(texts))  # type: ignore[index]  # a dict or a list
+        place[key] = draw(junk(texts))
     return json.dumps(whole)

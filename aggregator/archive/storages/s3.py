@@ -23,11 +23,9 @@ from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printa
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _CONFLICTS = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
-_REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
-
-
-_QUERY = re.compile(r"\?[^\s\"]*")
 _DENIED = {"403", "AccessDenied"}
+_REFUSED = _DENIED | {"InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
+_QUERY = re.compile(r"\?[^\s\"]*")
 _RIGHTS = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject", "PutObject": "s3:PutObject"}
 _WORDS = {
     "InvalidAccessKeyId": "the server does not know the access key",

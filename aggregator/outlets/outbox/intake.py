@@ -43,7 +43,7 @@ class Intake:
         self._taken, self._written = _NOTHING, _NOTHING
         self._cursor, self._newest = 0, 0  # the last id of the scan under way, and of all scans
         self._is_rewound = False
-        self._left: list[int] = []  # first ids of appends that were left to the file since the last read has begun
+        self._left: list[int] | None = None  # during a read: the first ids of appends that were left to the file
 
     def offer(self, rows: Sequence[Waiting], appended: Appended[Queued]) -> None:
         """Take rows that were written, or leave them to the next read of the file.
@@ -59,7 +59,8 @@ class Intake:
                 self._ready.set()
         elif rows:
             self._is_rewound = self._is_rewound or rows[0].id <= self._cursor  # later ids of another process were read
-            self._left.append(rows[0].id)
+            if self._left is not None:
+                self._left.append(rows[0].id)
             self._arrived.set()
 
     def settled(self) -> None:
@@ -81,16 +82,18 @@ class Intake:
                 self._cursor, rescan_at, self._is_rewound = 0, time.monotonic() + _RESCAN_SECONDS, False
             self._arrived.clear()
             self._lanes.begin_read()
-            self._left.clear()
+            left: list[int] = []
+            self._left = left
             written, after = self._written, self._cursor
             page = await until_available(partial(self._page, after))
+            self._left = None
             if page.rows:
                 self._lanes.add(page.rows)
                 self._ready.set()
             if page.last is not None:
                 self._cursor, self._newest = page.last, max(self._newest, page.last)
-                found = {row.id for row in page.rows} if self._left else ()
-                self._is_rewound = any(one <= self._cursor and one not in found for one in self._left)
+                found = {row.id for row in page.rows} if left else ()
+                self._is_rewound = any(one <= self._cursor and one not in found for one in left)
             while len(self._lanes) > IN_MEMORY and self._is_sender():
                 self._room.clear()
                 await wait_at_most(self._room, _NOT_SENDING_SECONDS)

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+import tracemalloc
 from collections.abc import Container, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from aggregator.outlets.outbox.intake import IN_MEMORY
+from aggregator.outlets.outbox.intake import IN_MEMORY, Intake
+from aggregator.outlets.outbox.lanes import Lanes
 from aggregator.outlets.outbox.queue_file import Page, Queued, QueueFile, queued
-from aggregator.stores.waiting_file import Row
+from aggregator.stores.waiting_file import Appended, Row
 from tests.outlets.recording import LARGE, RecordingOutlet, event, running, until
 
 
@@ -136,3 +138,19 @@ async def test_an_event_that_is_written_during_a_read_is_not_overtaken(tmp_path:
         await scene.outbox.hand_over([event(2)])
         await until(lambda: len(outlet.arrived) == 3)
     assert [int(one.timestamp) for one in outlet.arrived if one.asset == "btcusdt"] == [1, 2]
+
+
+async def test_events_that_another_process_sends_take_no_memory(tmp_path: Path) -> None:
+    """Beside the process that sends, events are handed over for days: nothing of them is kept."""
+    file = QueueFile(tmp_path / "o.db", LARGE)
+    intake = Intake("stdout", file, Lanes(1, 1, is_atomic=False), lambda: False, asyncio.Event())
+    record = queued("stdout", event(1))
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            row = Row(time.time_ns() + number, record)
+            intake.offer([row], Appended([row], {}, row.id - 1, row.id))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 10_000  # bytes
