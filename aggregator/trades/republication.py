@@ -74,16 +74,12 @@ class Republication:
         late = frozenset(trade_key(one) for one in trades if one.late)
         self._stored[asset] = _Stored(trades[0].timestamp, late, {})
 
-    def begin_from_log(self, asset: str) -> None:
-        """Note that the window of an asset has what was published."""
-        self._stored.pop(asset, None)
-
     def is_from_store(self, asset: str) -> bool:
         """Whether the window of an asset is from the store."""
         return asset in self._stored
 
     def forget(self, asset: str) -> None:
-        """Forget an asset."""
+        """Forget an asset; from then on its window has what was published, unless it begins from the store."""
         self._stored.pop(asset, None)
         self._late.pop(asset, None)
 

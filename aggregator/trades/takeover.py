@@ -108,7 +108,6 @@ class Takeover:
         found = {} if self._saver is None else await self._saver.load(assignment)
         await self._begin([*found])
         for asset, (quote, features) in found.items():
-            self.republication.begin_from_log(asset)
             self._states.restore(asset, quote, features)
             self._ready[asset] = assignment
             self._replayed[asset] = Replayed(assignment)
@@ -122,6 +121,7 @@ class Takeover:
 
     def _drop(self, asset: str) -> None:
         self._states.forget(asset)
+        self.republication.forget(asset)
         for analytic in self._states.analytics:
             analytic.forget(asset)
 
@@ -174,7 +174,6 @@ class Takeover:
             self._drop(asset)
             self._ready.pop(asset, None)
             self._replayed.pop(asset, None)
-            self.republication.forget(asset)
 
     async def _measure_stored(self, asset: str) -> None:
         """Measure the stored trades that the features of an asset depend on.

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from aggregator.models import Trade
 from aggregator.stores.trades.memory import MemoryTrades
+from aggregator.trades.analytic import Analytic
 from aggregator.trades.event_log.partition import Assignment, FromPartition
 from aggregator.trades.event_log.window_start import WindowStart
 from aggregator.trades.ports import Appended, Backlog, PartitionLag, Receipt
 from tests.parts.processing import Processing, trade
-from tests.trades.test_features import START
+from tests.trades.test_features import START, assert_same, naive
 
 ENDLESS = 1e12  # seconds of retention
 SPAN = 310.0
@@ -78,16 +79,26 @@ class Script:
         """Do nothing."""
 
 
-async def published(store: MemoryTrades, replayed: Sequence[Trade], *batches: Sequence[Trade]) -> list[Trade]:
-    """Return what a processor publishes that takes the partition over."""
-    one, log = Processing(), Script(replayed, batches)
-    one.begin(log, store, lambda: NOW)
+async def processed(
+    store: MemoryTrades, log: Script, assets: Sequence[str] = (), analytics: Sequence[Analytic] = ()
+) -> Processing:
+    """Return a processor that has taken the partition over and processed all of it.
+
+    At its start it measures the stored trades of `assets`, as a process does that answers requests.
+    """
+    one = Processing()
+    one.begin(log, store, lambda: NOW, assets=assets, analytics=analytics)
     task = asyncio.create_task(one.processor.run())
     await asyncio.wait([task, asyncio.create_task(log.is_done.wait())], return_when=asyncio.FIRST_COMPLETED)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    return one.trades
+    return one
+
+
+async def published(store: MemoryTrades, replayed: Sequence[Trade], *batches: Sequence[Trade]) -> list[Trade]:
+    """Return what a processor publishes that takes the partition over."""
+    return (await processed(store, Script(replayed, batches))).trades
 
 
 @pytest.fixture
@@ -138,3 +149,18 @@ async def test_a_late_trade_older_than_the_window_from_the_store_is_published(st
     await store.add([*known, replace(late, late=True)])
     found = await published(store, [], [late, at(4001, 3001)], [late])
     assert found == [replace(late, late=True), at(4001, 3001)]
+
+
+@pytest.mark.parametrize("assets", [(), (ASSET,)])
+async def test_a_stored_trade_that_was_not_published_is_in_windows(store: MemoryTrades, assets: Sequence[str]) -> None:
+    """The owner before was killed between the store and the commit. The windows are from records read again.
+
+    So it is, too, where the process has measured the stored trades at its start.
+    """
+    replayed, pending = log_of_windows(), [at(60, 500), at(61, 510)]
+    await store.add([*replayed, *pending])
+    found = await processed(store, Script(replayed, [pending]), assets)
+    assert found.trades == pending
+    features = found.processor.features(ASSET)
+    assert features is not None
+    assert_same(features, naive([*replayed, *pending]))
