@@ -5,6 +5,8 @@ read again show that it was published.
 """
 
 import asyncio
+from array import array
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -46,17 +48,29 @@ class _Stored(msgspec.Struct):
 
     A window from the records of the log has what was published; the store may have more. `since` is the oldest time
     that was read, `late` has the keys of the late trades. Lateness depends on the order of the log: it is that of the
-    first owner, not what the newest stored trade suggests.
+    first owner, not what the newest stored trade suggests. `measured` has hashes of the other keys in rising order, 8
+    bytes each: a takeover may read millions of trades.
     """
 
     since: float
     late: frozenset[TradeKey]
+    measured: "array[int]"
     published: dict[TradeKey, None]
+
+    def has_measured(self, trade: Trade) -> bool:
+        """Whether the window has a trade from the store. Not so one that an earlier owner stored after the read."""
+        key = hash(trade_key(trade))
+        place = bisect_left(self.measured, key)
+        return place < len(self.measured) and self.measured[place] == key
 
     def unpublished(self, trade: Trade) -> Trade | None:
         """Return a trade of the store, from `since` on, as it was stored; None if it was published."""
         key = trade_key(trade)
-        return None if key in self.published else msgspec.structs.replace(trade, late=key in self.late)
+        if key in self.published:
+            return None
+        is_late = key in self.late
+        # One that was stored after the read is marked as its owner marked it, by the order of the log.
+        return msgspec.structs.replace(trade, late=is_late) if is_late or self.has_measured(trade) else trade
 
 
 class Republication:
@@ -72,7 +86,8 @@ class Republication:
     def begin_from_store(self, asset: str, trades: Sequence[Trade]) -> None:
         """Note that the window of an asset has these trades of the store, oldest first."""
         late = frozenset(trade_key(one) for one in trades if one.late)
-        self._stored[asset] = _Stored(trades[0].timestamp, late, {})
+        measured = array("q", sorted(hash(trade_key(one)) for one in trades if not one.late))
+        self._stored[asset] = _Stored(trades[0].timestamp, late, measured, {})
 
     def is_from_store(self, asset: str) -> bool:
         """Whether the window of an asset is from the store."""
@@ -138,7 +153,7 @@ class Republication:
             if again is not None:
                 seen.add(key)
                 found.append(again)
-                if is_new or not self.is_from_store(trade.asset):
+                if is_new or not self._is_measured(trade):
                     measured.append(again)
         self._note(found)
         return ToPublish(found, measured)
@@ -151,6 +166,11 @@ class Republication:
                 _note(stored.published, trade)
             elif trade.late:
                 self.note_late(trade)
+
+    def _is_measured(self, trade: Trade) -> bool:
+        """Whether the window of a stored trade's asset was read from the store with this trade."""
+        stored = self._stored.get(trade.asset)
+        return stored is not None and stored.has_measured(trade)
 
     def _must_be_looked_up(self, trade: Trade) -> bool:
         """Whether only the store can tell how a late trade was stored, and nothing tells that it was published."""

@@ -164,3 +164,34 @@ async def test_a_stored_trade_that_was_not_published_is_in_windows(store: Memory
     features = found.processor.features(ASSET)
     assert features is not None
     assert_same(features, naive([*replayed, *pending]))
+
+
+class Overtaken(MemoryTrades):
+    """A store into which the owner before writes its last batch after the next one has read the windows."""
+
+    def __init__(self, written: Sequence[Trade]) -> None:
+        super().__init__(ENDLESS, lambda: NOW)
+        self.written = written
+
+    async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """Add trades, after those of the owner before."""
+        written, self.written = self.written, ()
+        await super().add(written)
+        return await super().add(trades)
+
+
+async def test_a_trade_that_the_owner_before_stores_after_the_takeover_is_in_windows() -> None:
+    """Its write has waited for the store; the next owner has read windows without it, and finds it stored.
+
+    It is published as it was stored, and has its part in windows; one that is late has none.
+    """
+    known, late = [at(number, 30 * number) for number in range(30)], replace(at(40, 880), late=True)
+    pending = [at(31, 890), at(32, 900), late]
+    store = Overtaken(pending)
+    await MemoryTrades.add(store, known)
+    batches = [[at(31, 890), at(32, 900), at(40, 880)], [at(33, 910)]]
+    found = await processed(store, Script([], batches))
+    assert found.trades == [*pending, at(33, 910)]
+    features = found.processor.features(ASSET)
+    assert features is not None
+    assert_same(features, naive([*known, *pending[:2], at(33, 910)]))
