@@ -133,11 +133,14 @@ class Takeover:
             known.update({asset: Replayed(assignment) for asset in begun})
         measured: list[Measured] = []
         for asset, trades in trades_of.items():
-            known[asset].add(trades)
+            taken: list[Trade] = []
             for trade in trades:
                 if self._states.is_late(trade):
                     self.republication.note_late(trade)
+                elif not self._states.operator(asset).has(trade):
+                    taken.append(trade)
                 measured += self._states.measure(trade)
+            known[asset].add(taken)
         self._states.analyse(measured)
         if one.ends_replay:
             for asset, replayed in self._replayed.items():

@@ -20,6 +20,7 @@ ENDLESS = 1e12  # seconds of retention
 SPAN = 310.0
 NOW = START + 5000
 ASSET = "asset1"
+BEGINNING = WindowStart(0, 1.0)  # of a partition whose trades are all newer
 
 
 def at(number: int, seconds: float) -> Trade:
@@ -34,10 +35,12 @@ class Script:
     backlog = Backlog(0, 0.0)
     lags: Sequence[PartitionLag] = ()
 
-    def __init__(self, replayed: Sequence[Trade], batches: Sequence[Sequence[Trade]]) -> None:
+    def __init__(
+        self, replayed: Sequence[Trade], batches: Sequence[Sequence[Trade]], start: WindowStart = BEGINNING
+    ) -> None:
         committed = len(replayed)
         end = committed + sum(map(len, batches))
-        self._assignment = Assignment(0, committed, "", end, WindowStart(0, 1.0), SPAN)
+        self._assignment = Assignment(0, committed, "", end, start, SPAN)
         self._offset = 0
         self._batches = [self._part(replayed, is_replayed=True)] if replayed else []
         self._batches += [self._part(one, is_replayed=False) for one in batches]

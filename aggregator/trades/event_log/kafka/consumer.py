@@ -188,8 +188,8 @@ class KafkaConsumer:
             structlog.get_logger().warning(
                 "offset_beyond_the_end", topic=self._topic, partition=committed.partition, committed=committed.offset
             )
-        # A partition is read from its first record in three cases: 1. Nothing is committed. 2. The topic was created anew.
-        # 3. The brokers have lost records; it is not known which of the later ones were processed.
+        # A partition is read from its first record in three cases: 1. Nothing is committed. 2. The topic was created
+        # anew. 3. The brokers have lost records; it is not known which of the later ones were processed.
         if not 0 <= committed.offset <= high:
             return Assignment(committed.partition, low, "", high, None, self._span)
         start = parse_metadata(committed.metadata)

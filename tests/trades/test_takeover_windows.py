@@ -1,0 +1,39 @@
+"""Windows after a takeover: complete, or completed from the store, whatever the log has twice or too late."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from aggregator.models import Trade
+from aggregator.stores.trades.memory import MemoryTrades
+from aggregator.trades.event_log.window_start import WindowStart
+from tests.parts.processing import Processing
+from tests.trades.test_features import START, assert_same, naive
+from tests.trades.test_republication import ASSET, ENDLESS, NOW, Script, at, processed
+
+
+def assert_measured(found: Processing, trades: Sequence[Trade]) -> None:
+    """Assert that the features equal a naive recomputation from these trades."""
+    features = found.processor.features(ASSET)
+    assert features is not None
+    assert_same(features, naive(trades))
+
+
+def moving(number: int, seconds: float) -> Trade:
+    """Return a trade whose volume depends on its number."""
+    return replace(at(number, seconds), volume=Decimal(number % 17 + 1))
+
+
+@pytest.mark.parametrize("what", ["twice", "late"])
+async def test_what_windows_do_not_take_makes_them_no_more_complete(what: str) -> None:
+    """Of 12 trades in 330 seconds, sent twice or with late ones, the z-score of the next one needs older volumes."""
+    older, recent = [moving(n, n - 30) for n in range(20)], [moving(100 + n, 30 * n) for n in range(12)]
+    late = [moving(200 + n, 30 * n - 9) for n in range(12)]
+    pairs = [(one, one if what == "twice" else late[n]) for n, one in enumerate(recent)]
+    store = MemoryTrades(ENDLESS, lambda: NOW)
+    await store.add([*older, *recent, *([replace(one, late=True) for one in late] if what == "late" else [])])
+    following = moving(300, 340)
+    log = Script([one for pair in pairs for one in pair], [[following]], WindowStart(20, START - 10))
+    assert_measured(await processed(store, log), [*older, *recent, following])
