@@ -1,8 +1,9 @@
 """Features of assets that this process has not processed before: from saved windows, records read again, the store.
 
 A partition that comes from another process, or back after a restart, begins with the records of its open windows, or
-with those after its saved windows. They are measured and nothing else. An asset that they do not cover, such as one
-that trades once an hour, is completed from the store, at its next trade.
+with those after its saved windows. They are measured and nothing else. An asset of which they have too little is
+completed from the store at their end; one of which they have nothing, such as one that trades once an hour, at its next
+trade.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from aggregator.trades.saved_windows import WindowSaver
 if TYPE_CHECKING:
     from aggregator.trades.analytic import Measured
 
-_PAGE = 2000
+_FIRST_PAGE, _PAGE = 200, 2000  # stored trades in a read: the first are enough for most assets that need it
 _AT_ONCE = 16  # assets whose stored trades are read at once
 _ASSETS = 100  # that are looked for at once
 
@@ -143,12 +144,13 @@ class Takeover:
             known[asset].add(taken)
         self._states.analyse(measured)
         if one.ends_replay:
-            for asset, replayed in self._replayed.items():
-                if replayed.assignment is one.assignment:
-                    self._states.value(asset)
+            replayed = {asset for asset, found in known.items() if found.assignment is assignment}
+            for asset in replayed:
+                self._states.value(asset)
+            await self._complete(replayed, assignment)  # what is shown until their next trades must be right, too
 
     async def _complete(self, assets: set[str], assignment: Assignment) -> None:
-        """Make assets ready for their first trades that are not read again."""
+        """Make assets ready for trades that are not read again."""
         to_read, begun = [], []
         for asset in assets:
             if self._ready.get(asset) is assignment:
@@ -202,13 +204,13 @@ class Takeover:
     async def _window_of(self, asset: str) -> list[Trade]:
         """Return the stored trades that the features of an asset depend on, oldest first."""
         found: list[Trade] = []
-        until, after = self._states.now() + FUTURE_TOLERANCE, None
+        until, after, limit = self._states.now() + FUTURE_TOLERANCE, None, _FIRST_PAGE
         while True:
-            page = await self._store.trades(asset, 0, until, _PAGE, newest_first=True, after=after)
+            page = await self._store.trades(asset, 0, until, limit, newest_first=True, after=after)
             found += page
-            if len(page) < _PAGE or _has_all(found):
+            if len(page) < limit or _has_all(found):
                 return found[::-1]
-            after = trade_key(page[-1])
+            after, limit = trade_key(page[-1]), _PAGE
 
 
 def _has_all(newest_first: Sequence[Trade]) -> bool:

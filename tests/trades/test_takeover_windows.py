@@ -37,3 +37,11 @@ async def test_what_windows_do_not_take_makes_them_no_more_complete(what: str) -
     following = moving(300, 340)
     log = Script([one for pair in pairs for one in pair], [[following]], WindowStart(20, START - 10))
     assert_measured(await processed(store, log), [*older, *recent, following])
+
+
+async def test_features_are_right_before_the_next_trade() -> None:
+    """The records that are read again have seven of the 20 volumes of the z-score; the store has them all."""
+    older, recent = [moving(n, n - 30) for n in range(20)], [moving(100 + n, 55 * n) for n in range(7)]
+    store = MemoryTrades(ENDLESS, lambda: NOW)
+    await store.add([*older, *recent])
+    assert_measured(await processed(store, Script(recent, [], WindowStart(20, START - 10))), [*older, *recent])
