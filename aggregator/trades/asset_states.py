@@ -39,6 +39,13 @@ class AssetStates(msgspec.Struct, frozen=True):
         newest = self.newest.get(trade.asset)
         return newest is not None and trade.timestamp < newest - self.lateness
 
+    def knows(self, trade: Trade) -> bool:
+        """Whether a trade of a snapshot of this state would be recognised, or too late, if it were measured again."""
+        quote = self.quotes.get(trade.asset)
+        if quote is None:
+            return False
+        return trade.timestamp < quote.timestamp - self.lateness or self.operator(trade.asset).has(trade)
+
     def measure(self, trade: Trade) -> list[Measured]:
         """Take a trade that was published before, in the order of the log; return it if analytics are to take it."""
         asset, timestamp = trade.asset, trade.timestamp

@@ -96,11 +96,17 @@ class Takeover:
             self._saver.processed([one for one in batch if isinstance(one, FromPartition)], self._exact_assets)
 
     def _exact_assets(self, one: FromPartition) -> list[str]:
-        """Return the assets of a partition whose windows have what the log has before the end of `one`, and no more."""
+        """Return the assets of a partition whose windows have what the log has before the end of `one`, and no more.
+
+        The next owner reads the trades of `one` again. A window of very many trades does not recognise all of them.
+        """
+        unknown = {trade.asset for trade in one.trades if not self._states.knows(trade)}
         return [
             asset
             for asset, assignment in self._ready.items()
-            if assignment is one.assignment and not (one.is_uncertain and self.republication.is_from_store(asset))
+            if assignment is one.assignment
+            and asset not in unknown
+            and not (one.is_uncertain and self.republication.is_from_store(asset))
         ]
 
     async def _restore(self, assignment: Assignment) -> None:

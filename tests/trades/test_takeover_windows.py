@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from aggregator.models import Trade
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.event_log.window_start import WindowStart
-from tests.parts.processing import Processing
+from tests.parts.processing import Processing, running
 from tests.trades.test_features import START, assert_same, naive
 from tests.trades.test_republication import ASSET, ENDLESS, NOW, Script, at, processed
+from tests.trades.test_saved_windows import Kept
 
 
 def assert_measured(found: Processing, trades: Sequence[Trade]) -> None:
@@ -45,3 +46,17 @@ async def test_features_are_right_before_the_next_trade() -> None:
     store = MemoryTrades(ENDLESS, lambda: NOW)
     await store.add([*older, *recent])
     assert_measured(await processed(store, Script(recent, [], WindowStart(20, START - 10))), [*older, *recent])
+
+
+async def test_saved_windows_of_more_trades_than_they_recognise() -> None:
+    """Of 4,000 trades within the allowed lateness, all of which are read again, each counts once."""
+    trades, following, saved = [moving(n, n / 1000) for n in range(4000)], moving(4000, 4.5), Kept()
+    store, first, second = MemoryTrades(ENDLESS, lambda: NOW), Processing(), Processing()
+    first.begin(Script([], [trades]), store, lambda: NOW, saved)
+    async with running(first):
+        await first.until(lambda: saved.bodies)
+    start = WindowStart(0, trades[-1].timestamp, is_saved=True)
+    second.begin(Script(trades, [[following]], start), store, lambda: NOW, saved)
+    async with running(second):
+        await second.has_published(1)
+    assert_measured(second, [*trades, following])
