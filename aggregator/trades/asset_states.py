@@ -72,8 +72,10 @@ class AssetStates(msgspec.Struct, frozen=True):
             for analytic in self.analytics:
                 analytic.take(measured)
 
-    def measure_new(self, new: Sequence[Trade]) -> tuple[list[Features], list[Measured], int]:
-        """Take new trades into the windows.
+    def measure_new(
+        self, new: Sequence[Trade], again: frozenset[Trade] = frozenset()
+    ) -> tuple[list[Features], list[Measured], int]:
+        """Take new trades into the windows; `again` are those of them that an earlier owner has stored.
 
         Return the features of the assets that changed, those at each trade for the analytics, and the number of late
         trades. One asset after the other: the state of 1,000 assets does not fit the CPU's cache, that of one does.
@@ -100,7 +102,7 @@ class AssetStates(msgspec.Struct, frozen=True):
                     changed, one = True, None
                     if for_analytics and quote is trade:
                         one = operator.values(now)
-                        measured.append(Measured(trade, one, live=True))
+                        measured.append(Measured(trade, one, live=not again or trade not in again))
             if operator is not None and changed:
                 one = self.features[asset] = one or operator.values(now)
                 features.append(one)

@@ -215,7 +215,7 @@ class Processor:
     def _publish(self, batch: Sequence[Appended], trades: Sequence[Trade], to_publish: ToPublish) -> None:
         """Measure new trades, publish them and the features of their assets, and acknowledge the batch."""
         started, new = self._clock(), to_publish.published
-        features, measured, late = self._states.measure_new(to_publish.measured)
+        features, measured, late = self._states.measure_new(to_publish.measured, to_publish.again)
         if len(to_publish.measured) < len(new):
             features += self._features_again(to_publish)
         until = self._clock()

@@ -37,10 +37,14 @@ class Retried(Protocol):
 
 
 class ToPublish(NamedTuple):
-    """The trades of a batch to be published, and those of them that the windows do not have."""
+    """The trades of a batch to be published, and those of them that the windows do not have.
+
+    `again` are those that an earlier owner has stored, and may have published.
+    """
 
     published: Sequence[Trade]
     measured: Sequence[Trade]
+    again: frozenset[Trade] = frozenset()
 
 
 class _Stored(msgspec.Struct):
@@ -143,7 +147,7 @@ class Republication:
             self._note(trade for trade in new if trade.late)
             return ToPublish(new, new)
         left, seen = set(map(_key, new)), set[Key]()
-        found, measured = list[Trade](), list[Trade]()
+        found, measured, stored = list[Trade](), list[Trade](), set[Trade]()
         for trade, is_uncertain in _uncertain(batch, trades):
             key = _key(trade)
             if key in seen:
@@ -155,8 +159,10 @@ class Republication:
                 found.append(again)
                 if is_new or not self._is_measured(trade):
                     measured.append(again)
+                if not is_new:
+                    stored.add(again)
         self._note(found)
-        return ToPublish(found, measured)
+        return ToPublish(found, measured, frozenset(stored))
 
     def _note(self, published: Iterable[Trade]) -> None:
         """Note what is published and the windows do not tell."""

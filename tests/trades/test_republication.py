@@ -14,6 +14,7 @@ from aggregator.trades.event_log.partition import Assignment, FromPartition
 from aggregator.trades.event_log.window_start import WindowStart
 from aggregator.trades.ports import Appended, Backlog, PartitionLag, Receipt
 from tests.parts.processing import Processing, trade
+from tests.trades.test_analytics import Recorded
 from tests.trades.test_features import START, assert_same, naive
 
 ENDLESS = 1e12  # seconds of retention
@@ -167,6 +168,23 @@ async def test_a_stored_trade_that_was_not_published_is_in_windows(store: Memory
     features = found.processor.features(ASSET)
     assert features is not None
     assert_same(features, naive([*replayed, *pending]))
+
+
+class Taking(Recorded):
+    """An analytic that keeps what it gets."""
+
+    def forget(self, asset: str) -> None:
+        """Do nothing."""
+        assert asset == ASSET
+
+
+async def test_analytics_learn_which_trades_come_again(store: MemoryTrades) -> None:
+    """An earlier owner may have told what it found in a stored trade: what its model finds is not told once more."""
+    replayed, pending, new = log_of_windows(), at(60, 500), at(61, 510)
+    await store.add([*replayed, pending])
+    analytic = Taking()
+    await processed(store, Script(replayed, [[pending, new]]), analytics=[analytic])
+    assert [(one.trade, one.live) for one in analytic.taken[-2:]] == [(pending, False), (new, True)]
 
 
 class Overtaken(MemoryTrades):
