@@ -120,9 +120,15 @@ class Takeover:
             self._replayed[asset] = Replayed(assignment)
 
     async def _begin(self, assets: Sequence[str]) -> None:
-        """Forget what is known of assets, and let the analytics read what they keep of them."""
+        """Forget what is known of assets, and let the analytics read what they keep of them.
+
+        Their features stay until they are computed anew: with many records to read again, that takes a while.
+        """
+        features = self._states.features
+        shown = {asset: features[asset] for asset in assets if asset in features}
         for asset in assets:
             self._drop(asset)
+        features.update(shown)
         for analytic in self._states.analytics:
             await self._retried(partial(analytic.load, assets))
 

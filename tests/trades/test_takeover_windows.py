@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from aggregator.models import Trade
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.event_log.window_start import WindowStart
+from aggregator.trades.features import Features
 from tests.parts.processing import Processing, running
+from tests.trades.test_analytics import Recorded
 from tests.trades.test_features import START, assert_same, naive
 from tests.trades.test_republication import ASSET, ENDLESS, NOW, Script, at, processed
 from tests.trades.test_saved_windows import Kept
@@ -60,3 +62,35 @@ async def test_saved_windows_of_more_trades_than_they_recognise() -> None:
     async with running(second):
         await second.has_published(1)
     assert_measured(second, [*trades, following])
+
+
+class Looking(Recorded):
+    """An analytic that looks at the features that the processor shows when assets are loaded."""
+
+    def __init__(self, one: Processing) -> None:
+        super().__init__()
+        self.one = one
+        self.seen: list[Features | None] = []
+
+    async def load(self, assets: Sequence[str]) -> None:
+        """Note the features."""
+        await super().load(assets)
+        self.seen += [self.one.processor.features(asset) for asset in assets]
+
+    def forget(self, asset: str) -> None:
+        """Do nothing."""
+        assert asset == ASSET
+
+
+async def test_features_stay_while_records_are_read_again() -> None:
+    """A process that has measured the stored trades at its start shows these features until there are newer ones."""
+    store, one = MemoryTrades(ENDLESS, lambda: NOW), Processing()
+    trades, looking = [moving(n, 20 * n) for n in range(30)], Looking(one)
+    await store.add(trades)
+    one.begin(log := Script(trades, []), store, lambda: NOW, assets=[ASSET], analytics=[looking])
+    async with running(one):
+        await log.is_done.wait()
+    at_start, before_replay = looking.seen
+    assert at_start is None
+    assert before_replay is not None
+    assert_same(before_replay, naive(trades))
