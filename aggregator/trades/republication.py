@@ -7,9 +7,10 @@ read again show that it was published.
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -108,33 +109,33 @@ class Republication:
 
     async def late_in_store(
         self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]
-    ) -> frozenset[Key]:
+    ) -> Mapping[Key, Trade]:
         """Return the late trades of a batch that the store had before as late ones, unless they were published.
 
         The arguments are those of `to_publish`. A late record of a trade that was stored as one in time is a
-        repetition: windows had the first one.
+        repetition: windows had the first one. The trades are those of the store: a record may have another price.
         """
         if len(new) == len(trades) or not _has_uncertain(batch):
-            return frozenset()
+            return {}
         left = set(map(_key, new))
         asked = {
             _key(trade): trade
             for trade, is_uncertain in _uncertain(batch, trades)
             if is_uncertain and trade.late and _key(trade) not in left and self._must_be_looked_up(trade)
         }
-        found: set[Key] = set()
+        found: dict[Key, Trade] = {}
         waiting = iter(asked.items())
         while some := list(islice(waiting, _AT_ONCE)):
-            are_late = await asyncio.gather(*(self._retried(partial(self._is_stored_late, one)) for _, one in some))
-            found.update(key for (key, _), is_late in zip(some, are_late, strict=True) if is_late)
-        return frozenset(found)
+            stored = await asyncio.gather(*(self._retried(partial(self._stored_trade, one)) for _, one in some))
+            found.update((key, one) for (key, _), one in zip(some, stored, strict=True) if one is not None and one.late)
+        return found
 
     def to_publish(
         self,
         batch: Sequence[Appended],
         trades: Sequence[Trade],
         new: Sequence[Trade],
-        late_in_store: frozenset[Key] = frozenset(),
+        late_in_store: Mapping[Key, Trade] = MappingProxyType({}),
     ) -> ToPublish:
         """Return the trades to be published: those new to the store, and those that may not have been published.
 
@@ -185,26 +186,25 @@ class Republication:
             return trade.timestamp < stored.since and trade_key(trade) not in stored.published
         return trade_key(trade) not in self._late.get(trade.asset, ())
 
-    def _unpublished(self, trade: Trade, late_in_store: frozenset[Key]) -> Trade | None:
+    def _unpublished(self, trade: Trade, late_in_store: Mapping[Key, Trade]) -> Trade | None:
         """Return a stored trade that may not have been published, as it was stored; None if it was."""
         stored = self._stored.get(trade.asset)
         if stored is not None and trade.timestamp >= stored.since:
             return stored.unpublished(trade)
         if trade.late:
-            is_unpublished = _key(trade) in late_in_store and self._must_be_looked_up(trade)
-            return trade if is_unpublished else None
+            return late_in_store.get(_key(trade)) if self._must_be_looked_up(trade) else None
         return None if self._states.operator(trade.asset).has(trade) else trade
 
-    async def _is_stored_late(self, trade: Trade) -> bool:
-        """Whether the store has a trade, and as a late one."""
+    async def _stored_trade(self, trade: Trade) -> Trade | None:
+        """Return the trade of the store with the key of this one; None if there is none."""
         at, key, after = trade.timestamp, trade_key(trade), None
         while True:
             page = await self._store.trades(trade.asset, at, at, _PAGE, newest_first=False, after=after)
             for one in page:
                 if trade_key(one) == key:
-                    return one.late
+                    return one
             if len(page) < _PAGE:
-                return False
+                return None
             after = trade_key(page[-1])
 
 

@@ -131,6 +131,14 @@ async def test_a_late_trade_that_comes_twice_and_was_stored_is_published_once(st
     assert found == [at(61, 500), replace(late, late=True)]
 
 
+async def test_a_late_trade_that_comes_again_with_another_price_is_published_as_stored(store: MemoryTrades) -> None:
+    """An earlier owner may have published it as it was stored; the first of a key counts."""
+    replayed, late = log_of_windows(), at(60, 400)
+    await store.add([*replayed, at(61, 500), replace(late, late=True)])
+    found = await published(store, replayed, [at(61, 500), replace(late, price=late.price + 1)])
+    assert found == [at(61, 500), replace(late, late=True)]
+
+
 async def test_a_late_trade_that_an_earlier_owner_has_published_is_not_published_again(store: MemoryTrades) -> None:
     """Records that are read again are published, the late ones too."""
     late = at(60, 400)
