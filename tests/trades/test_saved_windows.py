@@ -117,3 +117,16 @@ async def test_the_next_owner_deletes_what_is_older_than_the_state_that_it_loads
             while 6 not in scene.store.bodies:
                 await asyncio.sleep(0.001)
         assert sorted(scene.store.bodies) == [2, 6]
+
+
+async def test_windows_of_a_shorter_lateness_are_not_loaded() -> None:
+    """They would not recognise all trades that are read again and are not late any more; those of a longer one do."""
+    async with running() as scene:
+        for _ in range(2):
+            scene.process(1)
+        await scene.saved(1)
+        scene.assignment = Assignment(0, 4, "", 4, WindowStart(2, NEVER, is_saved=True), 310)
+        for lateness, is_loaded in ((LATENESS - 1, True), (LATENESS, True), (LATENESS + 1, False)):
+            states = AssetStates(lateness, 10_000, time.time, {}, {}, {}, {}, [])
+            found = await WindowSaver(scene.store, states, PACE).load(scene.assignment)
+            assert bool(found) is is_loaded
