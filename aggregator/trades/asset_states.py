@@ -42,9 +42,12 @@ class AssetStates(msgspec.Struct, frozen=True):
     def knows(self, trade: Trade) -> bool:
         """Whether a trade of a snapshot of this state would be recognised, or too late, if it were measured again."""
         quote = self.quotes.get(trade.asset)
-        if quote is None:
-            return False
-        return trade.timestamp < quote.timestamp - self.lateness or self.operator(trade.asset).has(trade)
+        return quote is not None and (trade.timestamp < quote.timestamp - self.lateness or self.has_measured(trade))
+
+    def has_measured(self, trade: Trade) -> bool:
+        """Whether the window of its asset has a trade that is not late."""
+        operator = self.operators.get(trade.asset)
+        return operator is not None and operator.has(trade)
 
     def measure(self, trade: Trade) -> list[Measured]:
         """Take a trade that was published before, in the order of the log; return it if analytics are to take it."""

@@ -193,7 +193,7 @@ class Republication:
             return stored.unpublished(trade)
         if trade.late:
             return late_in_store.get(_key(trade)) if self._must_be_looked_up(trade) else None
-        return None if self._states.operator(trade.asset).has(trade) else trade
+        return None if self._states.has_measured(trade) else trade
 
     async def _stored_trade(self, trade: Trade) -> Trade | None:
         """Return the trade of the store with the key of this one; None if there is none."""

@@ -150,7 +150,7 @@ class Takeover:
             for trade in trades:
                 if self._states.is_late(trade):
                     self.republication.note_late(trade)
-                elif not self._states.operator(asset).has(trade):
+                elif not self._states.has_measured(trade):
                     taken.append(trade)
                 measured += self._states.measure(trade)
             known[asset].add(taken)
