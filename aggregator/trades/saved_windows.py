@@ -167,7 +167,9 @@ class WindowSaver:
                 reason = f"saved with an allowed lateness of {found.lateness:g} s"
             else:
                 states = {asset: _asset.decode(raw) for asset, raw in found.assets.items()}
-                return {asset: (one.quote, one.features) for asset, one in states.items()}
+                if all(one.features.window.is_sound for one in states.values()):
+                    return {asset: (one.quote, one.features) for asset, one in states.items()}
+                reason = "damaged"
         except (StoreError, msgspec.MsgspecError, ValueError) as error:
             reason = str(error)
         structlog.get_logger().warning("windows_not_loaded", partition=assignment.partition, reason=reason)
