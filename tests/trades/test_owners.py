@@ -151,7 +151,7 @@ class OwnersLog:
     async def next_batch(self) -> Sequence[Appended]:
         """Return the next records."""
         while not (batch := self.waiting_batch()):
-            if self._assignment.processed[0] == len(self._partition.records):
+            if self._offset == len(self._partition.records):  # nothing is in work while the processor waits here
                 self.is_done.set()
             await asyncio.sleep(0)
         return batch
