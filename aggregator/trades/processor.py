@@ -164,7 +164,7 @@ class Processor:
     async def _finish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
         """Publish and acknowledge what this process still owns of a stored batch."""
         republication = self._takeover.republication
-        late_in_store = await republication.late_in_store(batch, trades, new)
+        as_stored = await republication.as_stored(batch, trades, new)
         owned = await self._log.owned(batch)
         self._takeover.name_saved(owned)
         if len(owned) < len(batch):
@@ -172,7 +172,7 @@ class Processor:
             trades = [trade for trade in trades if trade.asset in assets]
             new = [trade for trade in new if trade.asset in assets]
         if trades:
-            self._publish(owned, trades, republication.to_publish(owned, trades, new, late_in_store))
+            self._publish(owned, trades, republication.to_publish(owned, trades, new, as_stored))
         else:
             self._log.commit(owned, [Receipt(0, 0)] * len(owned))
         self._takeover.save(owned)

@@ -51,7 +51,7 @@ class Takeover:
         for first in range(0, len(assets), _ASSETS):
             part = assets[first : first + _ASSETS]
             await self._begin(part)
-            await self._measure_all(await self._retried(partial(self._store.latest, part)))
+            await self._measure_all(await self._retried(partial(self._store.latest, part)), is_owned=False)
 
     def is_ready_for(self, batch: Sequence[Appended]) -> bool:
         """Whether a batch can be processed as it is."""
@@ -175,12 +175,12 @@ class Takeover:
                 to_read.append(asset)
         if begun:
             await self._begin(begun)
-        await self._measure_all(to_read + begun)
+        await self._measure_all(to_read + begun, is_owned=True)
 
-    async def _measure_all(self, assets: Iterable[str]) -> None:
+    async def _measure_all(self, assets: Iterable[str], *, is_owned: bool) -> None:
         left = iter(assets)
         while some := list(islice(left, _AT_ONCE)):
-            await asyncio.gather(*map(self._measure_stored, some))
+            await asyncio.gather(*(self._measure_stored(one, is_owned=is_owned) for one in some))
 
     def _forget(self, assignment: Assignment) -> None:
         """Forget the assets of a partition that is taken away."""
@@ -192,8 +192,8 @@ class Takeover:
             self._ready.pop(asset, None)
             self._replayed.pop(asset, None)
 
-    async def _measure_stored(self, asset: str) -> None:
-        """Measure the stored trades that the features of an asset depend on.
+    async def _measure_stored(self, asset: str, *, is_owned: bool) -> None:
+        """Measure the stored trades that the features of an asset depend on. `is_owned`: trades of a partition follow.
 
         A store without the newest trade that is known, such as a file of this process alone, is no better source than
         the records of the log: then nothing changes.
@@ -203,7 +203,8 @@ class Takeover:
         if not trades or (known is not None and trade_key(known) > trade_key(trades[-1])):
             return
         self._states.forget(asset)
-        self.republication.begin_from_store(asset, trades)
+        if is_owned:
+            self.republication.begin_from_store(asset, trades)
         measured: list[Measured] = []
         for trade in trades:
             self._states.quotes[asset] = trade

@@ -39,7 +39,10 @@ def key_of(trade: Trade) -> Key:
 
 
 def records_of(chance: random.Random) -> list[Trade]:
-    """Return the records of a partition: some out of order, some late, some with a time of others, some repeated."""
+    """Return the records of a partition: some out of order, some late, some with a time of others, some repeated.
+
+    A repetition may have another price.
+    """
     found: list[Trade] = []
     at, rate = START, chance.choice([0.02, 0.2, 1, 5])
     for number in range(chance.choice([60, 150, 300])):
@@ -57,7 +60,8 @@ def records_of(chance: random.Random) -> list[Trade]:
             )
         )
         if chance.random() < 0.15:
-            found.append(chance.choice(found[-30:]))
+            again = chance.choice(found[-30:])
+            found.append(msgspec.structs.replace(again, price=again.price + chance.choice([0, 0, 1])))
     return found
 
 

@@ -178,6 +178,18 @@ async def test_a_stored_trade_that_was_not_published_is_in_windows(store: Memory
     assert_same(features, naive([*replayed, *pending]))
 
 
+async def test_a_trade_in_windows_of_the_store_that_comes_again_with_another_price(store: MemoryTrades) -> None:
+    """An earlier owner may have published it: it is published again as it was stored, and counts once."""
+    known = [at(number, 30 * number) for number in range(30)]
+    await store.add(known)
+    another, new = replace(known[-1], price=known[-1].price + 1), at(31, 900)
+    found = await processed(store, Script([], [[another, new]]))
+    assert found.trades == [known[-1], new]
+    features = found.processor.features(ASSET)
+    assert features is not None
+    assert_same(features, naive([*known, new]))
+
+
 class Taking(Recorded):
     """An analytic that keeps what it gets."""
 
