@@ -217,7 +217,7 @@ class Processor:
         started, new = self._clock(), to_publish.published
         features, measured, late = self._states.measure_new(to_publish.measured, to_publish.again)
         if len(to_publish.measured) < len(new):
-            features += self._features_again(to_publish)
+            features += self._features_again(to_publish, {one.asset for one in features})
         until = self._clock()
         self._stages["windows"](until - started)
         self._publisher.publish(TRADES, new)
@@ -230,12 +230,14 @@ class Processor:
             self._states.analyse(measured)
             self._stages["analytics"](self._clock() - published)
 
-    def _features_again(self, to_publish: ToPublish) -> list[Features]:
-        """Return the features of assets whose published trades are all in windows already, as after a takeover."""
-        assets = dict.fromkeys(trade.asset for trade in to_publish.published)
-        for trade in to_publish.measured:
-            assets.pop(trade.asset, None)
-        return [self._features[asset] for asset in assets if asset in self._features]
+    def _features_again(self, to_publish: ToPublish, published: set[str]) -> list[Features]:
+        """Return the features of assets with published trades that are in windows already, as after a takeover.
+
+        `published` are the assets whose features are published anyway.
+        """
+        measured = set(map(id, to_publish.measured))
+        assets = dict.fromkeys(trade.asset for trade in to_publish.published if id(trade) not in measured)
+        return [self._features[asset] for asset in assets if asset in self._features and asset not in published]
 
     def _acknowledge(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
         """Acknowledge the appends of a batch, and count what became of their trades."""

@@ -172,7 +172,7 @@ class Republication:
             if again is not None:
                 seen.add(key)
                 found.append(again)
-                if is_new or not self._is_measured(trade):
+                if is_new or not self._is_measured(again):
                     measured.append(again)
                 if not is_new:
                     stored.add(again)
@@ -189,9 +189,9 @@ class Republication:
                 self.note_late(trade)
 
     def _is_measured(self, trade: Trade) -> bool:
-        """Whether the window of a stored trade's asset was read from the store with this trade."""
+        """Whether the window of a stored trade's asset was read from the store with this trade, or without as late."""
         stored = self._stored.get(trade.asset)
-        return stored is not None and stored.has_measured(trade)
+        return stored is not None and (trade.late or stored.has_measured(trade))
 
     def _must_be_looked_up(self, trade: Trade) -> bool:
         """Whether only the store can tell how a trade was stored, and nothing tells that it was published."""

@@ -190,6 +190,16 @@ async def test_a_trade_in_windows_of_the_store_that_comes_again_with_another_pri
     assert_same(features, naive([*known, new]))
 
 
+async def test_features_of_trades_that_are_published_again(store: MemoryTrades) -> None:
+    """They are published, too: the owner before may not have done so. A late trade beside them changes nothing."""
+    known, late = [at(number, 30 * number) for number in range(30)], at(40, 100)
+    await store.add(known)
+    found = await processed(store, Script([], [[known[-1], late]]))
+    assert found.trades == [known[-1], replace(late, late=True)]
+    (features,) = found.published
+    assert_same(features, naive(known))
+
+
 class Taking(Recorded):
     """An analytic that keeps what it gets."""
 
