@@ -39,6 +39,16 @@ class AssetStates(msgspec.Struct, frozen=True):
         newest = self.newest.get(trade.asset)
         return newest is not None and trade.timestamp < newest - self.lateness
 
+    def knows(self, trade: Trade) -> bool:
+        """Whether a trade of a snapshot of this state would be recognised, or too late, if it were measured again."""
+        quote = self.quotes.get(trade.asset)
+        return quote is not None and (trade.timestamp < quote.timestamp - self.lateness or self.has_measured(trade))
+
+    def has_measured(self, trade: Trade) -> bool:
+        """Whether the window of its asset has a trade that is not late."""
+        operator = self.operators.get(trade.asset)
+        return operator is not None and operator.has(trade)
+
     def measure(self, trade: Trade) -> list[Measured]:
         """Take a trade that was published before, in the order of the log; return it if analytics are to take it."""
         asset, timestamp = trade.asset, trade.timestamp
@@ -65,8 +75,10 @@ class AssetStates(msgspec.Struct, frozen=True):
             for analytic in self.analytics:
                 analytic.take(measured)
 
-    def measure_new(self, new: Sequence[Trade]) -> tuple[list[Features], list[Measured], int]:
-        """Take new trades into the windows.
+    def measure_new(
+        self, new: Sequence[Trade], again: frozenset[Trade] = frozenset()
+    ) -> tuple[list[Features], list[Measured], int]:
+        """Take new trades into the windows; `again` are those of them that an earlier owner has stored.
 
         Return the features of the assets that changed, those at each trade for the analytics, and the number of late
         trades. One asset after the other: the state of 1,000 assets does not fit the CPU's cache, that of one does.
@@ -93,7 +105,7 @@ class AssetStates(msgspec.Struct, frozen=True):
                     changed, one = True, None
                     if for_analytics and quote is trade:
                         one = operator.values(now)
-                        measured.append(Measured(trade, one, live=True))
+                        measured.append(Measured(trade, one, live=not again or trade not in again))
             if operator is not None and changed:
                 one = self.features[asset] = one or operator.values(now)
                 features.append(one)

@@ -12,6 +12,7 @@ from itertools import accumulate, pairwise
 import msgspec
 
 ROW = 3  # totals of an entry: prices, volumes, products
+NUMBER = 8  # bytes of a time, and of a total that is not wide
 
 
 class EntriesState(msgspec.Struct, frozen=True):

@@ -164,7 +164,7 @@ class Processor:
     async def _finish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
         """Publish and acknowledge what this process still owns of a stored batch."""
         republication = self._takeover.republication
-        late_in_store = await republication.late_in_store(batch, trades, new)
+        as_stored = await republication.as_stored(batch, trades, new)
         owned = await self._log.owned(batch)
         self._takeover.name_saved(owned)
         if len(owned) < len(batch):
@@ -172,7 +172,7 @@ class Processor:
             trades = [trade for trade in trades if trade.asset in assets]
             new = [trade for trade in new if trade.asset in assets]
         if trades:
-            self._publish(owned, trades, republication.to_publish(owned, trades, new, late_in_store))
+            self._publish(owned, trades, republication.to_publish(owned, trades, new, as_stored))
         else:
             self._log.commit(owned, [Receipt(0, 0)] * len(owned))
         self._takeover.save(owned)
@@ -215,9 +215,9 @@ class Processor:
     def _publish(self, batch: Sequence[Appended], trades: Sequence[Trade], to_publish: ToPublish) -> None:
         """Measure new trades, publish them and the features of their assets, and acknowledge the batch."""
         started, new = self._clock(), to_publish.published
-        features, measured, late = self._states.measure_new(to_publish.measured)
+        features, measured, late = self._states.measure_new(to_publish.measured, to_publish.again)
         if len(to_publish.measured) < len(new):
-            features += self._features_again(to_publish)
+            features += self._features_again(to_publish, {one.asset for one in features})
         until = self._clock()
         self._stages["windows"](until - started)
         self._publisher.publish(TRADES, new)
@@ -230,12 +230,14 @@ class Processor:
             self._states.analyse(measured)
             self._stages["analytics"](self._clock() - published)
 
-    def _features_again(self, to_publish: ToPublish) -> list[Features]:
-        """Return the features of assets whose published trades are all in windows already, as after a takeover."""
-        assets = dict.fromkeys(trade.asset for trade in to_publish.published)
-        for trade in to_publish.measured:
-            assets.pop(trade.asset, None)
-        return [self._features[asset] for asset in assets if asset in self._features]
+    def _features_again(self, to_publish: ToPublish, published: set[str]) -> list[Features]:
+        """Return the features of assets with published trades that are in windows already, as after a takeover.
+
+        `published` are the assets whose features are published anyway.
+        """
+        measured = set(map(id, to_publish.measured))
+        assets = dict.fromkeys(trade.asset for trade in to_publish.published if id(trade) not in measured)
+        return [self._features[asset] for asset in assets if asset in self._features and asset not in published]
 
     def _acknowledge(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
         """Acknowledge the appends of a batch, and count what became of their trades."""

@@ -10,7 +10,10 @@ from aggregator.trades.features import FIVE_MINUTES, MINUTE, PRIOR_VOLUMES
 
 
 class Replayed(msgspec.Struct):
-    """The records of an asset that were read again, of the time for which these have every trade."""
+    """The trades of an asset that were read again, of the time for which these are all.
+
+    Only trades count that the window has taken: a record may be too late, or the same trade once more.
+    """
 
     assignment: Assignment
     oldest: float = 0.0
@@ -18,7 +21,7 @@ class Replayed(msgspec.Struct):
     volumes: int = 0
 
     def add(self, trades: Sequence[Trade]) -> None:
-        """Note trades that were read again."""
+        """Note trades that were read again, and that the window has taken."""
         exact = [trade for trade in trades if trade.timestamp >= self.assignment.exact_since]
         if exact:
             times = [trade.timestamp for trade in exact]

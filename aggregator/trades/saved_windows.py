@@ -57,11 +57,13 @@ class _Asset(msgspec.Struct, frozen=True):
 class _Partition(msgspec.Struct, frozen=True):
     """The states of the assets of a partition, encoded, behind all records before `following`.
 
-    It is a text: a sequence number of Kinesis has more than the 64 bits of a number in msgpack.
+    It is a text: a sequence number of Kinesis has more than the 64 bits of a number in msgpack. Windows recognise the
+    trades of `lateness` seconds; None in states of 0.2.0.
     """
 
     following: str
     assets: dict[str, bytes]
+    lateness: float | None = None
 
 
 class _Progress(msgspec.Struct):
@@ -159,10 +161,15 @@ class WindowSaver:
         try:
             body = await self._store.load(assignment.partition, start.offset)
             found = None if body is None else _partition.decode(body)
-            if found is not None and int(found.following) <= assignment.committed:
+            if found is None or int(found.following) > assignment.committed:
+                reason = "not there"
+            elif found.lateness is not None and found.lateness < self._states.lateness:
+                reason = f"saved with an allowed lateness of {found.lateness:g} s"
+            else:
                 states = {asset: _asset.decode(raw) for asset, raw in found.assets.items()}
-                return {asset: (one.quote, one.features) for asset, one in states.items()}
-            reason = "not there"
+                if all(one.features.window.is_sound for one in states.values()):
+                    return {asset: (one.quote, one.features) for asset, one in states.items()}
+                reason = "damaged"
         except (StoreError, msgspec.MsgspecError, ValueError) as error:
             reason = str(error)
         structlog.get_logger().warning("windows_not_loaded", partition=assignment.partition, reason=reason)
@@ -193,7 +200,7 @@ class WindowSaver:
                     found[asset] = _encode(_Asset(quote, operator.snapshot()))
                 except OverflowError:  # a number of more than 64 bits; the next owner reads the asset from the store
                     continue
-        body = _encode(_Partition(str(one.following), found))
+        body = _encode(_Partition(str(one.following), found, states.lateness))
         progress.trades = 0
         progress.due_at = now + min(pace.most_seconds, max(pace.least_seconds, entries / pace.entries_per_second))
         if len(body) <= _MOST_BODY:

@@ -1,8 +1,9 @@
 """Features of assets that this process has not processed before: from saved windows, records read again, the store.
 
 A partition that comes from another process, or back after a restart, begins with the records of its open windows, or
-with those after its saved windows. They are measured and nothing else. An asset that they do not cover, such as one
-that trades once an hour, is completed from the store, at its next trade.
+with those after its saved windows. They are measured and nothing else. An asset of which they have too little is
+completed from the store at their end; one of which they have nothing, such as one that trades once an hour, at its next
+trade.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from aggregator.trades.saved_windows import WindowSaver
 if TYPE_CHECKING:
     from aggregator.trades.analytic import Measured
 
-_PAGE = 2000
+_FIRST_PAGE, _PAGE = 200, 2000  # stored trades in a read: the first are enough for most assets that need it
 _AT_ONCE = 16  # assets whose stored trades are read at once
 _ASSETS = 100  # that are looked for at once
 
@@ -50,7 +51,7 @@ class Takeover:
         for first in range(0, len(assets), _ASSETS):
             part = assets[first : first + _ASSETS]
             await self._begin(part)
-            await self._measure_all(await self._retried(partial(self._store.latest, part)))
+            await self._measure_all(await self._retried(partial(self._store.latest, part)), is_owned=False)
 
     def is_ready_for(self, batch: Sequence[Appended]) -> bool:
         """Whether a batch can be processed as it is."""
@@ -95,11 +96,17 @@ class Takeover:
             self._saver.processed([one for one in batch if isinstance(one, FromPartition)], self._exact_assets)
 
     def _exact_assets(self, one: FromPartition) -> list[str]:
-        """Return the assets of a partition whose windows have what the log has before the end of `one`, and no more."""
+        """Return the assets of a partition whose windows have what the log has before the end of `one`, and no more.
+
+        The next owner reads the trades of `one` again. A window of very many trades does not recognise all of them.
+        """
+        unknown = {trade.asset for trade in one.trades if not self._states.knows(trade)}
         return [
             asset
             for asset, assignment in self._ready.items()
-            if assignment is one.assignment and not (one.is_uncertain and self.republication.is_from_store(asset))
+            if assignment is one.assignment
+            and asset not in unknown
+            and not (one.is_uncertain and self.republication.is_from_store(asset))
         ]
 
     async def _restore(self, assignment: Assignment) -> None:
@@ -108,20 +115,26 @@ class Takeover:
         found = {} if self._saver is None else await self._saver.load(assignment)
         await self._begin([*found])
         for asset, (quote, features) in found.items():
-            self.republication.begin_from_log(asset)
             self._states.restore(asset, quote, features)
             self._ready[asset] = assignment
             self._replayed[asset] = Replayed(assignment)
 
     async def _begin(self, assets: Sequence[str]) -> None:
-        """Forget what is known of assets, and let the analytics read what they keep of them."""
+        """Forget what is known of assets, and let the analytics read what they keep of them.
+
+        Their features stay until they are computed anew: with many records to read again, that takes a while.
+        """
+        features = self._states.features
+        shown = {asset: features[asset] for asset in assets if asset in features}
         for asset in assets:
             self._drop(asset)
+        features.update(shown)
         for analytic in self._states.analytics:
             await self._retried(partial(analytic.load, assets))
 
     def _drop(self, asset: str) -> None:
         self._states.forget(asset)
+        self.republication.forget(asset)
         for analytic in self._states.analytics:
             analytic.forget(asset)
 
@@ -133,19 +146,23 @@ class Takeover:
             known.update({asset: Replayed(assignment) for asset in begun})
         measured: list[Measured] = []
         for asset, trades in trades_of.items():
-            known[asset].add(trades)
+            taken: list[Trade] = []
             for trade in trades:
                 if self._states.is_late(trade):
                     self.republication.note_late(trade)
+                elif not self._states.has_measured(trade):
+                    taken.append(trade)
                 measured += self._states.measure(trade)
+            known[asset].add(taken)
         self._states.analyse(measured)
         if one.ends_replay:
-            for asset, replayed in self._replayed.items():
-                if replayed.assignment is one.assignment:
-                    self._states.value(asset)
+            replayed = {asset for asset, found in known.items() if found.assignment is assignment}
+            for asset in replayed:
+                self._states.value(asset)
+            await self._complete(replayed, assignment)  # what is shown until their next trades must be right, too
 
     async def _complete(self, assets: set[str], assignment: Assignment) -> None:
-        """Make assets ready for their first trades that are not read again."""
+        """Make assets ready for trades that are not read again."""
         to_read, begun = [], []
         for asset in assets:
             if self._ready.get(asset) is assignment:
@@ -158,12 +175,12 @@ class Takeover:
                 to_read.append(asset)
         if begun:
             await self._begin(begun)
-        await self._measure_all(to_read + begun)
+        await self._measure_all(to_read + begun, is_owned=True)
 
-    async def _measure_all(self, assets: Iterable[str]) -> None:
+    async def _measure_all(self, assets: Iterable[str], *, is_owned: bool) -> None:
         left = iter(assets)
         while some := list(islice(left, _AT_ONCE)):
-            await asyncio.gather(*map(self._measure_stored, some))
+            await asyncio.gather(*(self._measure_stored(one, is_owned=is_owned) for one in some))
 
     def _forget(self, assignment: Assignment) -> None:
         """Forget the assets of a partition that is taken away."""
@@ -174,10 +191,9 @@ class Takeover:
             self._drop(asset)
             self._ready.pop(asset, None)
             self._replayed.pop(asset, None)
-            self.republication.forget(asset)
 
-    async def _measure_stored(self, asset: str) -> None:
-        """Measure the stored trades that the features of an asset depend on.
+    async def _measure_stored(self, asset: str, *, is_owned: bool) -> None:
+        """Measure the stored trades that the features of an asset depend on. `is_owned`: trades of a partition follow.
 
         A store without the newest trade that is known, such as a file of this process alone, is no better source than
         the records of the log: then nothing changes.
@@ -187,7 +203,8 @@ class Takeover:
         if not trades or (known is not None and trade_key(known) > trade_key(trades[-1])):
             return
         self._states.forget(asset)
-        self.republication.begin_from_store(asset, trades)
+        if is_owned:
+            self.republication.begin_from_store(asset, trades)
         measured: list[Measured] = []
         for trade in trades:
             self._states.quotes[asset] = trade
@@ -200,13 +217,13 @@ class Takeover:
     async def _window_of(self, asset: str) -> list[Trade]:
         """Return the stored trades that the features of an asset depend on, oldest first."""
         found: list[Trade] = []
-        until, after = self._states.now() + FUTURE_TOLERANCE, None
+        until, after, limit = self._states.now() + FUTURE_TOLERANCE, None, _FIRST_PAGE
         while True:
-            page = await self._store.trades(asset, 0, until, _PAGE, newest_first=True, after=after)
+            page = await self._store.trades(asset, 0, until, limit, newest_first=True, after=after)
             found += page
-            if len(page) < _PAGE or _has_all(found):
+            if len(page) < limit or _has_all(found):
                 return found[::-1]
-            after = trade_key(page[-1])
+            after, limit = trade_key(page[-1]), _PAGE
 
 
 def _has_all(newest_first: Sequence[Trade]) -> bool:

@@ -56,6 +56,8 @@ def checked_trade(
         raise InvalidTrade("asset", f"the asset {symbol[:40]!r} is not listed")
     if not are_plain(price, volume):
         _check_numbers(price, volume)
+        if volume is not None and not volume:
+            volume = _ZERO  # a 0 may have any exponent; stores refuse one with thousands of decimals
     if not LEAST_TIME <= timestamp <= now + FUTURE_TOLERANCE:
         if timestamp > now:
             raise InvalidTrade("future", f"the timestamp is more than {FUTURE_TOLERANCE:g} s ahead of our clock")

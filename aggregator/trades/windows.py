@@ -4,13 +4,14 @@ Prices and volumes are whole multiples of units that the caller keeps, so sums a
 to the microsecond. From 2004 to 2038 such numbers have one binary grid, so a time less whole seconds is exact too.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 from itertools import islice
 
 import msgspec
 
 from aggregator.models import Trade
-from aggregator.trades.entries import ROW, Entries, EntriesState
+from aggregator.trades.entries import NUMBER, ROW, Entries, EntriesState
 
 _PERIOD = 64  # recent trades that nothing needs before they are deleted; one is as large as twelve entries
 _SLACK, _PART = 64, 32  # entries that no span needs are deleted once they are more than 64, and more than a 32nd of all
@@ -31,6 +32,20 @@ class WindowState(msgspec.Struct, frozen=True):
     firsts: tuple[int, int]
     recent: list[Trade]
     full_at: int
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its parts fit together. They may not if another version or another kind of machine has made them."""
+        found, number = self.entries, len(self.entries.times) // NUMBER
+        if len(found.times) != NUMBER * number or not self.recent:
+            return False
+        size = NUMBER * len(found.wide_totals) or len(found.totals)
+        return (
+            array("d", found.times)[-1] == self.recent[-1].timestamp
+            and size == NUMBER * ROW * number
+            and len(found.counts) == len(found.last_prices) <= number
+            and all(0 < first < number for first in self.firsts)
+        )
 
 
 class TradeWindow(Entries):

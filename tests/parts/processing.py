@@ -12,6 +12,7 @@ from aggregator.live.topics import Bus
 from aggregator.models import Trade, encode
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import assign
+from aggregator.trades.analytic import Analytic
 from aggregator.trades.features import Features
 from aggregator.trades.market_pb2 import MarketUpdate
 from aggregator.trades.ports import SavedWindows, TradeLog, TradeStore
@@ -105,14 +106,33 @@ class Processing:
         self.published: list[Features] = []
 
     def begin(
-        self, log: TradeLog, store: TradeStore, now: Callable[[], float], saved: SavedWindows | None = None
+        self,
+        log: TradeLog,
+        store: TradeStore,
+        now: Callable[[], float],
+        saved: SavedWindows | None = None,
+        assets: Sequence[str] = (),
+        analytics: Sequence[Analytic] = (),
     ) -> None:
-        """Make the processor of the log; `saved` keeps its windows after each batch."""
+        """Make the processor of the log; `saved` keeps its windows after each batch.
+
+        At its start it measures the stored trades of `assets`.
+        """
         bus = Bus([TRADES, FEATURES])
         bus.listen(TRADES, Into(self.trades))
         bus.listen(FEATURES, Into(self.published))
         self.processor = Processor(
-            log, store, [], bus, self.metrics.trades, LATENESS, 10_000, now, saved=saved, pace=ALWAYS
+            log,
+            store,
+            assets,
+            bus,
+            self.metrics.trades,
+            LATENESS,
+            10_000,
+            now,
+            analytics=analytics,
+            saved=saved,
+            pace=ALWAYS,
         )
 
     async def until(self, condition: Callable[[], object], seconds: float = PATIENT) -> None:

@@ -243,6 +243,12 @@ def test_the_largest_and_smallest_numbers() -> None:
     assert parsed(LEAST | {"sequence": 2**63 - 1}).sequence == 2**63 - 1
 
 
+@pytest.mark.parametrize("text", ["0E-20000", "-0e-40", "0E+999999999", f"0.{'0' * 50}"])
+def test_a_zero_of_many_digits(text: str) -> None:
+    """A volume of 0 is 0 whatever its exponent: PostgreSQL refuses one of 20,000 decimals, and all trades with it."""
+    assert str(PARSER.one(with_field("volume", text.encode()), NOW).volume) == "0"
+
+
 GOOD = json.dumps(LEAST).encode()
 
 

@@ -2,8 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
 
 from aggregator.trades.asset_states import AssetStates
 from aggregator.trades.event_log.partition import Assignment, FromPartition
@@ -117,3 +121,49 @@ async def test_the_next_owner_deletes_what_is_older_than_the_state_that_it_loads
             while 6 not in scene.store.bodies:
                 await asyncio.sleep(0.001)
         assert sorted(scene.store.bodies) == [2, 6]
+
+
+async def test_windows_of_a_shorter_lateness_are_not_loaded() -> None:
+    """They would not recognise all trades that are read again and are not late any more; those of a longer one do."""
+    async with running() as scene:
+        for _ in range(2):
+            scene.process(1)
+        await scene.saved(1)
+        scene.assignment = Assignment(0, 4, "", 4, WindowStart(2, NEVER, is_saved=True), 310)
+        for lateness, is_loaded in ((LATENESS - 1, True), (LATENESS, True), (LATENESS + 1, False)):
+            states = AssetStates(lateness, 10_000, time.time, {}, {}, {}, {}, [])
+            found = await WindowSaver(scene.store, states, PACE).load(scene.assignment)
+            assert bool(found) is is_loaded
+
+
+def damaged(body: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
+    """Return saved windows with a change in the window of their asset."""
+    partition = msgspec.msgpack.decode(body)
+    asset = msgspec.msgpack.decode(partition["assets"]["asset1"])
+    change(asset["features"]["window"])
+    partition["assets"]["asset1"] = msgspec.msgpack.encode(asset)
+    return msgspec.msgpack.encode(partition)
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "none": lambda _: None,
+    "of a machine with another order of bytes": lambda window: window["entries"].update(
+        times=b"".join(window["entries"]["times"][at : at + 8][::-1] for at in range(0, 40, 8))
+    ),
+    "cut": lambda window: window["entries"].update(times=window["entries"]["times"][:-3]),
+    "without totals": lambda window: window["entries"].update(totals=b""),
+    "without recent trades": lambda window: window.update(recent=[]),
+    "spans that begin behind the end": lambda window: window.update(firsts=[9, 1]),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_windows_whose_parts_do_not_fit_are_not_loaded(what: str) -> None:
+    """They are read from the store, and the process goes on."""
+    async with running() as scene:
+        for _ in range(2):
+            scene.process(1)
+        await scene.saved(1)
+        scene.store.bodies = {at: damaged(body, CHANGES[what]) for at, body in scene.store.bodies.items()}
+        scene.assignment = Assignment(0, 4, "", 4, WindowStart(2, NEVER, is_saved=True), 310)
+        assert bool(await scene.saver.load(scene.assignment)) is (what == "none")

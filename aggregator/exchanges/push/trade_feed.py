@@ -183,7 +183,8 @@ class TradeFeed(ConnectionLoop):
             try:
                 self._pending.append(self._checked(record, symbol_of, now))
             except InvalidTrade as error:
-                rejections.append(Rejection(index, error.code, str(error), _raw(record), self._name, now))
+                raw = _raw(record, symbol_of, self._name)
+                rejections.append(Rejection(index, error.code, str(error), raw, self._name, now))
         if len(rejections) < len(records):
             self._newest = now
         if rejections:
@@ -270,6 +271,12 @@ class TradeFeed(ConnectionLoop):
         return missing.complete
 
 
-def _raw(record: Execution | Unreadable) -> bytes:
-    raw = record.raw if isinstance(record, Unreadable) else msgspec.json.encode(record)
-    return raw[:_MOST_RAW]
+def _raw(record: Execution | Unreadable, symbol_of: Callable[[str], str | None], venue: str) -> bytes:
+    """Return the bytes of a record; those of a known pair as `POST /ingest` takes them, so that they can be retried."""
+    if isinstance(record, Unreadable):
+        return record.raw[:_MOST_RAW]
+    symbol, one = symbol_of(record.name), record
+    if symbol is None:
+        return msgspec.json.encode(one)[:_MOST_RAW]
+    trade = Trade(symbol, one.price, one.volume, one.timestamp, venue, one.id, one.side, one.sequence)
+    return msgspec.json.encode(trade)[:_MOST_RAW]

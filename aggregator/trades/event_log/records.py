@@ -1,4 +1,4 @@
-"""Parsing of Kafka records: one JSON object, a JSON array, or a protobuf update or batch each. Pure.
+"""Parsing of the records of a log: one JSON object, a JSON array, or a protobuf update or batch each. Pure.
 
 A record shows by its first byte whether it is JSON: `{` and `[` begin no protobuf message of `proto/market.proto`.
 """
@@ -11,9 +11,11 @@ from aggregator.models import Trade
 from aggregator.trades.ingest import Parser, Taken, TooManyRecords
 from aggregator.trades.protobuf import MOST_UPDATES
 from aggregator.trades.rejection import Rejection
+from aggregator.trades.validation import InvalidTrade
 
 SOURCE = "kafka"
 _UPDATES = "application/x-protobuf; messageType=marketdata.MarketUpdates"
+_UPDATE = "application/x-protobuf; messageType=marketdata.MarketUpdate"
 _LONGEST = 127  # bytes of an update whose length is one byte of a batch
 _OPENING = (b"{", b"[")
 _TOO_MANY = f"the record has more than {MOST_UPDATES} trades"
@@ -92,3 +94,13 @@ class RecordParser:
             return parse()
         except TooManyRecords:
             return Taken([], [Rejection(0, "malformed", _TOO_MANY, value[:4096], SOURCE, now)])
+
+
+def rejected_trade(parser: Parser, raw: bytes, now: float) -> Trade:
+    """Return the trade of a rejected record, which is a JSON object or an update. Raises InvalidTrade."""
+    if raw.lstrip().startswith(b"{"):
+        return parser.one(raw, now)
+    taken = parser.protobuf(raw, _UPDATE, now)
+    for one in taken.rejected:
+        raise InvalidTrade(one.code, one.reason)
+    return taken.trades[0]

@@ -11,6 +11,7 @@ from aggregator.errors import StoreUnavailable
 from aggregator.exchanges.push.trade_feed import MOST_BYTES
 from aggregator.exchanges.registry import TRADING
 from aggregator.models import Side
+from aggregator.trades.ingest import Parser
 from tests.exchanges.calls import value
 from tests.exchanges.push.scene import BTC, ETH, SECONDS, until
 from tests.exchanges.push.trade_scene import TradeScene, running
@@ -133,6 +134,9 @@ async def test_an_invalid_trade_spoils_only_itself(change: Callable[[str], str],
         assert (rejection.code, rejection.index, rejection.source) == (code, 1, "mock")
         assert str(bad.number).encode() in rejection.raw
         assert not scene.has(bad.number)
+        if code == "future":  # it is tried again, as a record of POST /ingest
+            again = Parser({"btcusdt": BTC}.get).one(rejection.raw, 1e11)
+            assert (again.asset, again.venue, again.id) == ("btcusdt", "mock", str(bad.number))
 
 
 async def test_while_the_log_is_full_nothing_is_dropped() -> None:

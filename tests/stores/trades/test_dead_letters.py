@@ -4,20 +4,24 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.errors import StoreRefused, StoreUnavailable
-from aggregator.models import Trade
+from aggregator.models import Trade, encode
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.dead_letter_file import MOST_RAW, DeadLetterFile, FailedLetter, FailedRecord
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.trades.dead_letters import MOST_RETRIES, TradeDeadLetters
+from aggregator.trades.event_log.records import RecordParser, rejected_trade
+from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import BacklogFull, Receipt
 from aggregator.trades.rejection import Rejection
 from aggregator.trades.validation import InvalidTrade
+from tests.parts import processing
 from tests.parts.clock import Clock
 from tests.parts.examples import NOW
 from tests.stores.trades.parts import trade, until
@@ -269,4 +273,20 @@ async def test_a_trade_that_cannot_be_stored_stays(letters: Letters, clock: Cloc
     setattr(log, trouble, False)
     await letters.dead.retry_due(parse_listed, log)
     assert len(log.trades) == 1
+    assert await letters.kept() == []
+
+
+@pytest.mark.parametrize("is_protobuf", [False, True])
+async def test_a_record_of_either_format_is_tried_again(letters: Letters, clock: Clock, *, is_protobuf: bool) -> None:
+    """A trade that was ahead of our clock is stored once its time has come, with the id that it has had."""
+    ahead, records = int(NOW) + 60, RecordParser(Parser(processing.CATALOG.find), "protobuf")
+    update, sent = processing.as_protobuf(1, "asset1", ahead * 10**9)[1], processing.trade(1, "asset1", ahead)
+    raw = update if is_protobuf else encode(sent)
+    letters.dead.bury(records.parse([raw], clock.now).rejected)
+    await letters.dead._write()
+    assert [one.code for one in await letters.kept()] == ["future"]
+    clock.now += QUARTER + 1
+    log = Log()
+    await letters.dead.retry_due(partial(rejected_trade, Parser(processing.CATALOG.find)), log)
+    assert log.trades == records.parse([raw], clock.now).trades
     assert await letters.kept() == []

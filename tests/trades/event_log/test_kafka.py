@@ -141,6 +141,21 @@ async def test_a_restart_goes_on_after_the_commit(kafka_running: Broker) -> None
     assert len(first.trades) == 2000
 
 
+@pytest.mark.parametrize("before", [0, 30])
+async def test_a_commit_beyond_the_end_of_the_topic(kafka_running: Broker, before: int) -> None:
+    """The topic was made anew, or the brokers have lost records: what it has now is stored, and what comes then."""
+    topic, store = kafka_running.topic(1), MemoryTrades(ENDLESS)
+    sent = [trade(number) for number in range(60)]
+    kafka_running.produce(topic, map(as_json, sent[:before]))
+    kafka_running.commit(topic, 0, 1000)
+    async with processing(kafka_running.url(topic), store) as running:
+        await running.until(lambda: running.log.lags)
+        kafka_running.produce(topic, map(as_json, sent[before:]))
+        await running.has_published(60)
+        await running.until(lambda: kafka_running.committed(topic)[0][0] == 60)
+    assert [one.id for one in running.trades] == [one.id for one in sent]
+
+
 def _is_stopped(pid: int) -> bool:
     """Whether each thread of a process is stopped: one that runs on another core is stopped a little later."""
     threads = Path(f"/proc/{pid}/task").iterdir()

@@ -1,6 +1,7 @@
 """The trade stream of a process: store, event log, processor and dead letters."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -17,6 +18,7 @@ from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.trades.dead_letters import TradeDeadLetters
 from aggregator.stores.trades.definition import nothing_longer
 from aggregator.trades.analytic import Analytic
+from aggregator.trades.event_log.records import rejected_trade
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import SavedWindows, TradeLog, TradeStore
 from aggregator.trades.processor import Processor
@@ -109,4 +111,4 @@ async def run_trades(process: Process, trades: TradeStream) -> None:
     if process.archive is not None:
         process.archive.letters = trades.dead_letters
     parser = Parser(process.catalog.find)
-    process.beside_server.append(trades.dead_letters.retry(parser.one, trades.log))
+    process.beside_server.append(trades.dead_letters.retry(partial(rejected_trade, parser), trades.log))

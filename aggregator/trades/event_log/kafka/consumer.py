@@ -184,7 +184,13 @@ class KafkaConsumer:
 
     def _assignment(self, consumer: Consumer, committed: TopicPartition) -> Assignment:
         low, high = self._retried(lambda: consumer.get_watermark_offsets(committed, timeout=_CALL_SECONDS))
-        if committed.offset < 0:  # none
+        if committed.offset > high:
+            structlog.get_logger().warning(
+                "offset_beyond_the_end", topic=self._topic, partition=committed.partition, committed=committed.offset
+            )
+        # A partition is read from its first record in three cases: 1. Nothing is committed. 2. The topic was created
+        # anew. 3. The brokers have lost records; it is not known which of the later ones were processed.
+        if not 0 <= committed.offset <= high:
             return Assignment(committed.partition, low, "", high, None, self._span)
         start = parse_metadata(committed.metadata)
         if start is not None and not low <= start.offset <= committed.offset:
