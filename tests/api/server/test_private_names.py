@@ -47,6 +47,7 @@ USED = {
         "handle_websocket_upgrade": "protocol.py overrides it to refuse heads that websockets does not accept",
         "headers": "protocol.py replaces the list once the head has ended, so that trailers are no headers",
         "loop": "protocol.py sets the timers of a stop on it",
+        "on_body": "protocol.py overrides it to tell a body from its trailers",
         "parser": "protocol.py replaces it after a refusal, so that further data is discarded",
         "pipeline": "protocol.py limits the number of waiting requests and drops them when the connection is lost",
         "scope": "protocol.py tells the request being read from the one being answered",
