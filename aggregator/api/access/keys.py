@@ -42,6 +42,7 @@ class Keys:
         self._to_read = [_digest(key.get_secret_value().encode()) for key in read_keys]
         self._attempts = Attempts(clock)
         self.reads_need_one = bool(read_keys)
+        self.writes_need_one = bool(api_keys)
 
     def check_refresh(self, request: HTTPConnection) -> None:
         """Raise the response 401 (no key), 403 (the key does not allow a refresh) or 429 (too many wrong keys)."""

@@ -127,7 +127,7 @@ async def build_api(
         return traced(app, process.tracer, app.label_of)
     buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
     await process.keep_running(buffered)
-    is_open = not settings.api_keys and settings.ingest_rate is None
+    is_open = not (settings.api_keys or settings.read_keys) and settings.ingest_rate is None
     if sinks is not None and is_open and process.tracer is UNTRACED:
         parse_seconds = metrics.trades.stage_seconds.labels("parse").inc
         process.handler = IngestFastPath(Parser(catalog.find), sinks.log, buffered, now, policy, parse_seconds)
