@@ -1,4 +1,4 @@
-import { ConnectionFailed, refusalOf } from "./errors.js";
+import { ConnectionFailed, jsonOf, refusalOf } from "./errors.js";
 import { RETRIES, sleep, waitAfter } from "./retries.js";
 import { stream } from "./stream.js";
 
@@ -10,7 +10,7 @@ import { stream } from "./stream.js";
 
 const MOST_TRADES = 1000;
 
-/** A client of the service. Each method returns the answer's JSON, and throws Refused or ConnectionFailed. */
+/** A client of the service. Each method returns the answer's JSON, and throws one of the errors in `errors.js`. */
 export class Client {
   /**
    * @param {string} url
@@ -91,9 +91,10 @@ export class Client {
    */
   async ready() {
     const answer = await this.fetch("GET", this.address(["ready"]));
-    const body = await answer.clone().json().catch(() => ({}));
-    if (answer.ok || (answer.status === 503 && "ready" in body)) return body;
-    throw await refusalOf(answer);
+    if (answer.ok) return await jsonOf(answer);
+    const refusal = await refusalOf(answer);
+    if (answer.status === 503 && "ready" in refusal.body) return /** @type {any} */ (refusal.body);
+    throw refusal;
   }
 
   /**
@@ -151,7 +152,7 @@ export class Client {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const answer = await this.fetch(method, this.address(path, numbered), body);
-        if (answer.ok) return await answer.json();
+        if (answer.ok) return await jsonOf(answer);
         throw await refusalOf(answer);
       } catch (failure) {
         const wait = isRepeatable ? waitAfter(this.retries, failure, attempt) : null;
