@@ -88,6 +88,17 @@ test("an answer of another program is not asked for again", async () => {
   await answered([whole(503, '{"ready":false}')], async (one) => assert.equal((await one.ready()).ready, false));
 });
 
+test("a batch without any valid trade does not end the others", async () => {
+  const outcome = { accepted: 0, duplicates: 0, rejected: [], rejected_count: 1000 };
+  const none = whole(400, JSON.stringify({ msg: "No record is a trade", code: "no_valid_trade", ...outcome }));
+  const stored = whole(200, JSON.stringify({ ...outcome, message: "Stored", accepted: 1, rejected_count: 0 }));
+  const trades = Array.from({ length: 1001 }, () => ({ asset: "nosuch", price: 1, timestamp: 1 }));
+  await answered([none, stored], async (one) => {
+    assert.deepEqual((await some(one.ingest(trades), 9)).map((answer) => answer.accepted), [0, 1]);
+  });
+  await answered([none, none], (one) => assert.rejects(some(one.ingest(trades), 9), { code: "no_valid_trade" }));
+});
+
 test("answers", real, async () => {
   const price = await client.price("BTC/USDT", { details: true });
   assert.equal(price.asset, "btcusdt");
