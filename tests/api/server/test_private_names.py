@@ -86,8 +86,9 @@ USED = {
     WEBSOCKET: {
         "close_sent": "websocket_protocol.py sees from it, and sets it, that the connection is ending",
         "conn": "websocket_protocol.py sends close frames with it",
+        "curr_msg_data_type": "websocket_protocol.py tells texts, which must be UTF-8, from other messages",
         "disconnected": "websocket_protocol.py sets it, so that the application's send() ends",
-        "frames": "websocket_protocol.py limits the number of frames of one message",
+        "frames": "websocket_protocol.py limits the number of frames of one message, and looks whether they are UTF-8",
         "handshake_complete": "websocket_protocol.py limits the time of a handshake, and ends one after a refusal",
         "initial_response": "websocket_protocol.py sees from it that the application has refused",
         "keepalive_timeout": "websocket_protocol.py overrides it to count silent clients",
@@ -95,6 +96,7 @@ USED = {
         "loop": "websocket_protocol.py takes the time from it and sets the timer of a stop",
         "queue": "websocket_protocol.py limits the waiting messages, and disconnects the application",
         "scope": "websocket_protocol.py finds the stream's end there",
+        "send_receive_event_to_app": "websocket_protocol.py overrides it to refuse texts that are no UTF-8",
         "send": "websocket_protocol.py overrides it to complete a handshake that was refused",
         "shutdown": "websocket_protocol.py overrides it to abort clients that do not read the close frame",
         "stop_keepalive": "websocket_protocol.py stops the pings of an ending connection",
