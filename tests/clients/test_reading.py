@@ -73,7 +73,7 @@ def test_an_answer_of_another_program(body: bytes) -> None:
 def test_a_stream_of_another_program(name: bytes, data: bytes) -> None:
     """It is an error of this package, too."""
     events = scripted(httpx2.Response(200, content=b"event: %b\ndata: %b\n\n" % (name, data))).stream()
-    with pytest.raises(client.InvalidAnswer, match="^no "):
+    with pytest.raises(client.InvalidAnswer, match=r"^no "):
         next(events)
 
 
@@ -136,6 +136,15 @@ def test_a_lasting_failure_is_raised_at_once(answer: httpx2.Response) -> None:
     with pytest.raises(client.Refused) as raised:
         scripted(answer, retries=NO_WAIT).quote("btcusdt")
     assert raised.value.status == answer.status_code
+
+
+def test_a_key_from_a_file() -> None:
+    """It is sent without its line end. One with a line end inside is an error that does not show it."""
+    sent: list[httpx2.Request] = []
+    scripted(httpx2.Response(200, text=QUOTE % 1), sent=sent, api_key="secret\n").quote("btcusdt")
+    assert sent[0].headers["Authorization"] == "Bearer secret"
+    with pytest.raises(ValueError, match=r"no header may have$"):
+        scripted(api_key="secret\nsecret")
 
 
 def test_a_rule_is_deleted_with_one_call() -> None:
