@@ -14,7 +14,7 @@ from aggregator.api.access.key_descriptions import KEY_NEEDED
 from aggregator.api.access.keys import Keys
 from aggregator.api.access.throttle import ClientRates
 from aggregator.api.routing.description import Response, json
-from aggregator.api.routing.request_bodies import CLOSE, GONE, JSON_TYPES, media_type_of, whole_body
+from aggregator.api.routing.request_bodies import CLOSE, GONE, JSON_TYPES, discard, media_type_of, whole_body
 from aggregator.api.routing.responses import RETRY_SOON, STOPPING, Code, Refusal, Refused, answer, refuse
 from aggregator.api.routing.route import Route, routes_of
 from aggregator.api.routing.shared_descriptions import NO_STORE, RETRY_AFTER, refusal
@@ -263,6 +263,8 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
                 await asyncio.sleep(0)
             yield ready
         if len(rest) > MOST_LINE:
+            with suppress(ClientDisconnect):
+                await discard(chunks)
             raise refuse(413, _LONG_LINE, CLOSE)
     if rest.strip():
         yield rest

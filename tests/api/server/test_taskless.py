@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -150,6 +150,20 @@ async def test_a_trade_without_the_key_that_is_needed(tmp_path: Path, keys: Keys
         assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 401 ")
         assert (server.handler.begun, await server.api.store.ids()) == (0, [])
         writer.close()
+
+
+@pytest.mark.parametrize(
+    "request_of", [lambda size: post(b" " * size), lambda size: lines(b"x" * size)], ids=["JSON", "a line"]
+)
+async def test_a_client_that_reads_nothing_before_it_has_sent_everything(
+    tmp_path: Path, request_of: Callable[[int], bytes]
+) -> None:
+    """It gets the refusal of a body that is too large: the rest is read, although nobody needs it."""
+    async with running(tmp_path / "a") as server:
+        reader, writer = await server.connect()
+        writer.write(request_of(4_000_000))
+        await writer.drain()
+        assert b'"code":"body_too_large"' in await rest(reader, writer)
 
 
 async def test_a_trade_that_is_not_stored_in_time(tmp_path: Path) -> None:
