@@ -33,7 +33,8 @@ class Application:
         self.label_of = label_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request. White space behind a header's value, which the parser keeps, is no part of the value."""
+        scope["headers"] = [(name, value.rstrip(b" \t")) for name, value in scope["headers"]]
         await self._app(scope, receive, send)
 
 

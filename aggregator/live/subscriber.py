@@ -174,6 +174,11 @@ class Subscriber:
         """The queued events, oldest first."""
         return list(self._waiting.values())
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether it lacks events up to the last one, or news of a gap: a client that resumed there would miss them."""
+        return bool(self._resumed or self._waiting or self._gap or self._snapshot_due)
+
     def put(self, events: Sequence[Event]) -> int:
         """Queue events; return how many events are replaced by newer ones (conflation)."""
         waiting = self._waiting

@@ -63,7 +63,7 @@ class TradeSettings(PostgresSettings):
         200_000, description="Most trades that wait to be stored; while they are more, POST /ingest gets 503."
     )
     ingest_rate: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = Field(
-        None, description="Most POST /ingest per second of one API key, or of one address without a key; then 429."
+        None, description="Most POST /ingest per second of one API key, or of an address where no key is set; then 429."
     )
 
     @field_validator("trades_log")

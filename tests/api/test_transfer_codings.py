@@ -1,9 +1,10 @@
-"""Transfer codings that nothing here decodes: refused before the body is read, on reads and on POST /ingest."""
+"""Transfer codings that nothing here decodes: refused before the body is read. White space behind values of headers."""
 
 from pathlib import Path
 
 import pytest
 
+from aggregator.api.access.policy import Hosts, Origins, Policy
 from tests.parts.examples import price
 from tests.parts.ingest_api import array, ingesting, line
 from tests.parts.price_api import PriceApi
@@ -39,3 +40,13 @@ async def test_chunked(coding: str, tmp_path: Path) -> None:
 async def test_white_space_behind_a_length(length: str) -> None:
     """It is no part of the value; the parser keeps it."""
     assert (await PriceApi([price()]).get("/prices/btcusdt", content_length=length)).status == 200
+
+
+@pytest.mark.parametrize("space", [" ", "\t", " \t "])
+async def test_white_space_behind_any_value(space: str, tmp_path: Path) -> None:
+    """The host, the origin and the coding of the content are those without it."""
+    ours = "https://ours.example"
+    async with ingesting(tmp_path, Policy(Hosts(["ours.example"]), Origins([ours]))) as api:
+        headers = {"host": f"ours.example{space}", "origin": ours + space, "content_encoding": f"identity{space}"}
+        answer = await api.post(array(1), **headers)
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, ours)

@@ -61,10 +61,20 @@ def test_an_answer_of_a_newer_service() -> None:
     assert scripted(httpx2.Response(200, json=body)).quote("btcusdt").side == "both"
 
 
-def test_an_answer_of_another_program() -> None:
-    """It is an error of this package."""
+@pytest.mark.parametrize("body", [b"<html>", b'{"asset":"caf\xe9"}', b'{"asset":"btcusdt"}', b""])
+def test_an_answer_of_another_program(body: bytes) -> None:
+    """It is an error of this package, also where it is JSON in another encoding."""
     with pytest.raises(client.InvalidAnswer, match="no Quote"):
-        scripted(httpx2.Response(200, text="<html>")).quote("btcusdt")
+        scripted(httpx2.Response(200, content=body)).quote("btcusdt")
+
+
+@pytest.mark.parametrize("name", [b"price", b"snapshot", b"of a newer service"])
+@pytest.mark.parametrize("data", [b"<html>", b'{"prices":[{"asset":"caf\xe9"}],"asset":"caf\xe9"}'])
+def test_a_stream_of_another_program(name: bytes, data: bytes) -> None:
+    """It is an error of this package, too."""
+    events = scripted(httpx2.Response(200, content=b"event: %b\ndata: %b\n\n" % (name, data))).stream()
+    with pytest.raises(client.InvalidAnswer, match=r"^no "):
+        next(events)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +106,7 @@ def test_an_error_of_a_proxy() -> None:
     """A page instead of the service's body is the message."""
     error = refusal_of(502, {}, b"<h1>Bad gateway</h1>")
     assert (type(error), error.code, error.msg) == (client.ServerError, "", "<h1>Bad gateway</h1>")
+    assert refusal_of(504, {}, b'{"msg":"caf\xe9"}').msg == '{"msg":"caf\ufffd"}'
 
 
 def test_a_passing_failure_is_tried_again() -> None:
@@ -125,6 +136,15 @@ def test_a_lasting_failure_is_raised_at_once(answer: httpx2.Response) -> None:
     with pytest.raises(client.Refused) as raised:
         scripted(answer, retries=NO_WAIT).quote("btcusdt")
     assert raised.value.status == answer.status_code
+
+
+def test_a_key_from_a_file() -> None:
+    """It is sent without its line end. One with a line end inside is an error that does not show it."""
+    sent: list[httpx2.Request] = []
+    scripted(httpx2.Response(200, text=QUOTE % 1), sent=sent, api_key="secret\n").quote("btcusdt")
+    assert sent[0].headers["Authorization"] == "Bearer secret"
+    with pytest.raises(ValueError, match=r"no header may have$"):
+        scripted(api_key="secret\nsecret")
 
 
 def test_a_rule_is_deleted_with_one_call() -> None:

@@ -68,7 +68,7 @@ class IngestApi:
         self.processor = Processor(self.log, self.store, [], bus, self.metrics.trades, 5, 1000, lambda: NOW)
         metrics = self.metrics.trades
         route = IngestRoute(
-            Parser(CATALOG.find), self.log, self.dead_letters, metrics, rate, lambda: NOW, durable_seconds
+            Parser(CATALOG.find), self.log, self.dead_letters, metrics, rate, lambda: NOW, durable_seconds, policy.keys
         )
         self.app: ASGIApp = build(route.routes(), self.metrics, policy=policy)
 

@@ -42,6 +42,7 @@ class Keys:
         self._to_read = [_digest(key.get_secret_value().encode()) for key in read_keys]
         self._attempts = Attempts(clock)
         self.reads_need_one = bool(read_keys)
+        self.writes_need_one = bool(api_keys)
 
     def check_refresh(self, request: HTTPConnection) -> None:
         """Raise the response 401 (no key), 403 (the key does not allow a refresh) or 429 (too many wrong keys)."""
@@ -58,6 +59,14 @@ class Keys:
         sent = _key_in(headers)
         return sent is not None and not self._attempts.wait(client) and _is_one_of(sent, self._to_read + self._to_write)
 
+    def client_of(self, request: HTTPConnection) -> bytes:
+        """Return what tells clients apart in rate limits: a digest of the key, which has been checked, or the address.
+
+        A key that nothing checks tells nothing: a client could invent another one for each request.
+        """
+        key = _key_in(request.scope["headers"]) if self._to_read or self._to_write else None
+        return _address(request.client.host if request.client else "").encode() if key is None else _digest(key)
+
     def _refusal(self, request: HTTPConnection, valid: Sequence[bytes]) -> HTTPException | None:
         sent = _key_in(request.scope["headers"])
         if sent is None:
@@ -73,12 +82,6 @@ class Keys:
             return refuse(403, READ_ONLY_KEY)
         self._attempts.failed(client)
         return refuse(403, WRONG_KEY)
-
-
-def client_of(request: HTTPConnection) -> bytes:
-    """Return what tells clients apart in rate limits: a digest of the key that was sent, or else the address."""
-    key = _key_in(request.scope["headers"])
-    return _address(request.client.host if request.client else "").encode() if key is None else _digest(key)
 
 
 def _key_in(headers: Headers) -> bytes | None:

@@ -34,7 +34,10 @@ class NotDurable(Exception):
 
 
 class IngestFastPath:
-    """The `Handler` of small requests. Where requests need a key or have a rate, the application serves all of them."""
+    """The `Handler` of small requests.
+
+    Where requests need a key, also one for reading only, or have a rate, the application serves all of them.
+    """
 
     path = INGEST_PATH
 
@@ -53,6 +56,7 @@ class IngestFastPath:
         self._metrics = metrics
         self._now = now
         self._hosts = policy.hosts
+        self._needs_key = policy.keys.reads_need_one or policy.keys.writes_need_one
         self._parse_seconds = parse_seconds
         self._deadlines = _Deadlines(durable_seconds)
         self._vary: list[Header] = [(b"vary", b", ".join(policy.vary))] if policy.vary else []
@@ -60,7 +64,7 @@ class IngestFastPath:
 
     def taker(self, scope: Mapping[str, Any]) -> Take | None:
         """As `Handler.taker`: for a small body of JSON or of its lines, no browser, and a host that is served."""
-        if scope["method"] != "POST" or scope["query_string"]:
+        if self._needs_key or scope["method"] != "POST" or scope["query_string"]:
             return None
         host = media_type = None
         length = b""

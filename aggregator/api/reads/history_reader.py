@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 
 from aggregator.api.reads.cursors import CursorForm
-from aggregator.api.routing.parameters import time_of
+from aggregator.api.routing.parameters import LATEST_TIME, time_of
 from aggregator.api.routing.responses import NO_HISTORY, RETRY_SOON, choice, refuse, refuse_parameter
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Asset, Price
@@ -29,7 +29,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     @property
     def is_sound(self) -> bool:
         """Whether a store may be asked for it; a client can make a cursor of any values."""
-        return True
+        latest = LATEST_TIME + CLOCK_MARGIN
+        return 0 <= self.start <= latest and -1 <= self.end <= latest  # behind a price at 0 is the float before it
 
 
 C = TypeVar("C", bound=Cursor)

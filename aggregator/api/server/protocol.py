@@ -35,6 +35,7 @@ class _DiscardingParser:
 
 # Called as functions because super() would double the cost of a request that arrives in one piece.
 _parse = HttpToolsProtocol.data_received
+_take_body = HttpToolsProtocol.on_body
 _start = Taskless._start_asgi_task  # noqa: SLF001  # a method of our mixin, of which this class is made
 
 
@@ -44,6 +45,7 @@ class Protocol(ReadProgress, Taskless):
     server_state: State
     _unfinished = 0  # bytes of the head or body that has begun and not ended
     _unfinished_of: object = None  # the request they belong to, as its scope
+    _has_body_come = False  # since the limits were last checked
     _refused = False
     _upgraded = False
     _running: RequestResponseCycle | None = None  # the request being answered; `cycle` is the one read last
@@ -121,8 +123,11 @@ class Protocol(ReadProgress, Taskless):
                 return
 
     def _check_unfinished(self, size: int) -> None:
-        """Refuse a head or body that exceeds its limit; `size` is how many bytes of it have just arrived."""
-        if self._upgraded or self._is_reading_body:
+        """Refuse a head, body or trailers beyond the limit; `size` is how many bytes of it have just arrived."""
+        # A handler that bounds the body itself sees no trailers, so data without a part of that body counts.
+        is_bounded, has_come, self._has_body_come = self._is_reading_body, self._has_body_come, False
+        if self._upgraded or (is_bounded and has_come):
+            self._unfinished = 0
             return
         self._unfinished = self._unfinished + size if size and self._unfinished_of is self.scope else size
         self._unfinished_of = self.scope
@@ -131,7 +136,9 @@ class Protocol(ReadProgress, Taskless):
                 self.transport.abort()
         elif self._unfinished > self.server_state.limits.head:
             self._unfinished = 0
-            if self._is_in_head:
+            if is_bounded:
+                self._refuse("head", 400, f"The trailers are larger than {self.server_state.limits.head} bytes")
+            elif self._is_in_head:
                 self._refuse("head", 431, f"The head is larger than {self.server_state.limits.head} bytes")
             else:
                 self._refuse("body", 413, f"The body is larger than {self.server_state.limits.head} bytes")
@@ -139,6 +146,11 @@ class Protocol(ReadProgress, Taskless):
     def send_400_response(self, msg: str) -> None:
         """Refuse data that is not HTTP."""
         self._refuse("malformed", 400, msg.rstrip("."))
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body, and record that it has come."""
+        self._has_body_come = True
+        _take_body(self, body)
 
     def on_chunk_header(self) -> None:
         """Let the headers that follow be trailers: the scope keeps those of the head, which proxies have looked at."""

@@ -38,7 +38,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 def address_of(listener: socket.socket) -> str:
     """Return the URL of the socket, to open in a browser."""
-    return "http://{}:{}".format(*listener.getsockname())
+    host, port = listener.getsockname()[:2]  # an IPv6 address has two parts more
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def limits_of(max_connections: int, bodies: frozenset[str] = frozenset()) -> Limits:

@@ -19,7 +19,8 @@ PING_SECONDS = 15.0  # between two pings, and for the answer to one
 LARGEST_MESSAGE = 64 * 1024  # bytes: a thousand of the longest symbols
 _MAX_QUEUED = 1000  # messages, or frames of one message, that the application has not received
 _MAX_UNSENT = 1024 * 1024  # bytes, answers to pings included, that the client has not read
-_POLICY_VIOLATION = 1008  # close codes of RFC 6455
+_INVALID_DATA = 1007  # close codes of RFC 6455
+_POLICY_VIOLATION = 1008
 _TOO_BIG = 1009
 
 
@@ -64,6 +65,17 @@ class WebSocketProtocol(ReadProgress, WebSocketsSansIOProtocol):
         elif self.transport.get_write_buffer_size() > _MAX_UNSENT:
             self._count_unread()
             self.transport.abort()
+
+    def send_receive_event_to_app(self) -> None:
+        """Give a whole message to the application; close the connection after a text that is no UTF-8.
+
+        Uvicorn does that, too, but logs an error with a traceback: any client could fill the log.
+        """
+        if self.curr_msg_data_type == "text" and not _is_utf_8(b"".join(self.frames)):
+            self.frames = []
+            self._close(_INVALID_DATA, "Not UTF-8")
+            return
+        super().send_receive_event_to_app()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send the message; after a refusal, mark the handshake as complete.
@@ -123,3 +135,11 @@ class WebSocketProtocol(ReadProgress, WebSocketsSansIOProtocol):
         stream = announced(self.scope["state"])
         if stream is not None:
             stream.reason = reason
+
+
+def _is_utf_8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

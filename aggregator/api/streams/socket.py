@@ -226,20 +226,21 @@ class _Session:
         await self._confirm(whole, has_topics=has_topics)
         self._has_ids |= last_id is not None
         if last_id:
-            if self._fanout.resume(self._subscriber, wanted, last_id):
-                return
-            if await self._send_batch():  # the gap, and perhaps the end
+            is_resumed = self._fanout.resume(self._subscriber, wanted, last_id)
+            # Now, and not once the task that sends has its turn: the next message may ask for a snapshot, which has
+            # newer values and the id of the last event.
+            if await self._send_batch() or is_resumed:
                 return
         await self._follow(wanted)
 
     async def _follow(self, wanted: Wanted) -> None:
         """Send a snapshot of `wanted`, and from then on every new event.
 
-        The last message has an id only if nothing older is queued, of another part of the subscription: a client that
+        The last message has an id only if nothing waits to be sent of another part of the subscription: a client that
         resumed after it would miss that.
         """
         snapshot = await self._snapshots.begin(self._subscriber, wanted)
-        mark = f'"id":"{snapshot.last_id}",' if self._has_ids and not self._subscriber.waiting else ""
+        mark = f'"id":"{snapshot.last_id}",' if self._has_ids and not self._subscriber.is_behind else ""
         parts = written(snapshot.parts, self._topics, with_strings=self._with_strings)
         for place, (topic, part) in enumerate(parts, 1):
             shown = mark if place == len(parts) else ""

@@ -171,13 +171,17 @@ class StreamRoute:
                 yield part
 
     async def _snapshot(self, subscriber: Subscriber, asked: _Asked) -> AsyncIterator[bytes]:
-        """Yield the current values. Only the last part has an id: a client can resume only from a complete snapshot."""
+        """Yield the current values. The last part alone has an id: a client can resume from a complete snapshot only.
+
+        It has none before a gap: a client that resumed after it would not be told of the gap.
+        """
         snapshot = await self._snapshots.begin(subscriber, asked.wanted)
         arrays = written(snapshot.parts, self._topics, with_strings=asked.with_strings)
         *parts, last = [b'{"%b":%b%b}' % (topic.encode(), part, asked.missing_json) for topic, part in arrays]
+        mark = b"" if subscriber.is_behind else b"id: %b\n" % snapshot.last_id.encode()
         for part in parts:
             yield _event("snapshot", part)
-        yield _event("snapshot", last, b"id: %b\n" % snapshot.last_id.encode())
+        yield _event("snapshot", last, mark)
 
     def _requested(self, request: Request) -> _Asked:
         """Return what the query string asks for. Raises 400 and 404."""

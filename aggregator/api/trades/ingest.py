@@ -11,10 +11,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response as HttpResponse
 
 from aggregator.api.access.key_descriptions import KEY_NEEDED
-from aggregator.api.access.keys import client_of
+from aggregator.api.access.keys import Keys
 from aggregator.api.access.throttle import ClientRates
 from aggregator.api.routing.description import Response, json
-from aggregator.api.routing.request_bodies import CLOSE, GONE, JSON_TYPES, media_type_of, whole_body
+from aggregator.api.routing.request_bodies import CLOSE, GONE, JSON_TYPES, discard, media_type_of, whole_body
 from aggregator.api.routing.responses import RETRY_SOON, STOPPING, Code, Refusal, Refused, answer, refuse
 from aggregator.api.routing.route import Route, routes_of
 from aggregator.api.routing.shared_descriptions import NO_STORE, RETRY_AFTER, refusal
@@ -90,7 +90,10 @@ class _Outcome:
 
 
 class IngestRoute:
-    """The route that takes trades in. `rate` bounds the requests per second of a key or address; None: no bound."""
+    """The route that takes trades in.
+
+    `rate` bounds the requests per second of one of the `keys`, or of an address where there are none; None: no bound.
+    """
 
     def __init__(
         self,
@@ -101,6 +104,7 @@ class IngestRoute:
         rate: float | None = None,
         now: Callable[[], float] = time.time,
         durable_seconds: float = _DURABLE_SECONDS,
+        keys: Keys | None = None,
     ) -> None:
         self._parser = parser
         self._log = log
@@ -108,6 +112,7 @@ class IngestRoute:
         self._parse_seconds = metrics.stage_seconds.labels("parse").inc
         self._refused = metrics.refused
         self._rates = None if rate is None else ClientRates(rate)
+        self._client_of = (keys or Keys()).client_of
         self._now = now
         self._durable_seconds = durable_seconds
 
@@ -173,7 +178,7 @@ class IngestRoute:
         return outcome.response()
 
     def _check_rate(self, request: Request) -> None:
-        wait = 0.0 if self._rates is None else self._rates.acquire(client_of(request))
+        wait = 0.0 if self._rates is None else self._rates.acquire(self._client_of(request))
         if wait:
             raise refuse(429, _TOO_OFTEN, {"Retry-After": str(max(1, math.ceil(wait)))})
 
@@ -258,6 +263,8 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
                 await asyncio.sleep(0)
             yield ready
         if len(rest) > MOST_LINE:
+            with suppress(ClientDisconnect):
+                await discard(chunks)
             raise refuse(413, _LONG_LINE, CLOSE)
     if rest.strip():
         yield rest

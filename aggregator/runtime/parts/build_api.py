@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp
 
 from aggregator.alerts.rule_book import RuleBook
+from aggregator.api.access.keys import Keys
 from aggregator.api.access.throttle import Recheck, Throttle
 from aggregator.api.app import build
 from aggregator.api.events.alerts import AlertRoutes
@@ -113,7 +114,7 @@ async def build_api(
         *ExchangeRoutes(catalog, path.exchanges, now).routes(),
         *UdfRoutes(catalog, history, now, trades=reads.stored).routes(),
         *_live_routes(process, lookup, stores.cache.newest, bodies, reads),
-        *_trade_routes(process, old, hot, sinks),
+        *_trade_routes(process, old, hot, sinks, policy.keys),
         *analytics_routes(process, events, analytics),
         *AlertRoutes(
             catalog, rules, events.events, now, outlets=[one.name for one in settings.outlet_addresses]
@@ -127,7 +128,7 @@ async def build_api(
         return traced(app, process.tracer, app.label_of)
     buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
     await process.keep_running(buffered)
-    is_open = not settings.api_keys and settings.ingest_rate is None
+    is_open = not (settings.api_keys or settings.read_keys) and settings.ingest_rate is None
     if sinks is not None and is_open and process.tracer is UNTRACED:
         parse_seconds = metrics.trades.stage_seconds.labels("parse").inc
         process.handler = IngestFastPath(Parser(catalog.find), sinks.log, buffered, now, policy, parse_seconds)
@@ -200,17 +201,19 @@ def _ops(
     return [*ops.routes()]
 
 
-def _trade_routes(process: Process, reads: StoredReads, hot: HotTrades, sinks: TradeSinks | None) -> list[Route]:
+def _trade_routes(
+    process: Process, reads: StoredReads, hot: HotTrades, sinks: TradeSinks | None, keys: Keys
+) -> list[Route]:
     """Return the routes of the trade stream; those that need a part that is not here refuse every request."""
     catalog, now = process.catalog, process.clock.now
     reader = reads.trades or MemoryTrades(process.settings.trades_retention, now)  # an empty one
     routes = TradeRoutes(catalog, reader, hot, now, reads.seconds).routes()
     if reads.trades is None:
         routes = routes_without_stored_trades(routes)
-    return [*_ingest(process, sinks), *routes, *FeatureRoutes(catalog, hot).routes()]
+    return [*_ingest(process, sinks, keys), *routes, *FeatureRoutes(catalog, hot).routes()]
 
 
-def _ingest(process: Process, sinks: TradeSinks | None) -> list[Route]:
+def _ingest(process: Process, sinks: TradeSinks | None, keys: Keys) -> list[Route]:
     if sinks is None:
         return routes_without_ingest()
     return IngestRoute(
@@ -220,6 +223,7 @@ def _ingest(process: Process, sinks: TradeSinks | None) -> list[Route]:
         process.metrics.trades,
         process.settings.ingest_rate,
         process.clock.now,
+        keys=keys,
     ).routes()
 
 

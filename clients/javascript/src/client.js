@@ -1,4 +1,4 @@
-import { ConnectionFailed, refusalOf } from "./errors.js";
+import { ConnectionFailed, jsonOf, Refused, refusalOf } from "./errors.js";
 import { RETRIES, sleep, waitAfter } from "./retries.js";
 import { stream } from "./stream.js";
 
@@ -10,7 +10,7 @@ import { stream } from "./stream.js";
 
 const MOST_TRADES = 1000;
 
-/** A client of the service. Each method returns the answer's JSON, and throws Refused or ConnectionFailed. */
+/** A client of the service. Each method returns the answer's JSON, and throws one of the errors in `errors.js`. */
 export class Client {
   /**
    * @param {string} url
@@ -91,20 +91,43 @@ export class Client {
    */
   async ready() {
     const answer = await this.fetch("GET", this.address(["ready"]));
-    const body = await answer.clone().json().catch(() => ({}));
-    if (answer.ok || (answer.status === 503 && "ready" in body)) return body;
-    throw await refusalOf(answer);
+    if (answer.ok) return await jsonOf(answer);
+    const refusal = await refusalOf(answer);
+    if (answer.status === 503 && "ready" in refusal.body) return /** @type {any} */ (refusal.body);
+    throw refusal;
   }
 
   /**
    * Store trades, any number of them, in batches of 1000. A batch is sent again after a lost connection, a 503 or a 429,
-   * which stores no trade twice. The answers of the batches come one by one; `rejected` is by place in the batch.
+   * which stores no trade twice. The answers of the batches come one by one, also that to a batch without any valid
+   * trade; `rejected` is by place in the batch. Throws Refused in the end if no batch had a valid trade.
    * @param {NewTrade[]} trades
    * @returns {AsyncGenerator<models.Ingested>}
    */
   async *ingest(trades) {
+    /** @type {Refused | null} */
+    let refusal = null;
+    let isAnyValid = false;
     for (let first = 0; first < trades.length; first += MOST_TRADES) {
-      yield await this.send("POST", ["ingest"], {}, { body: trades.slice(first, first + MOST_TRADES) });
+      const answer = await this.batch(trades.slice(first, first + MOST_TRADES));
+      if (answer instanceof Refused) refusal = answer;
+      else isAnyValid = true;
+      yield answer instanceof Refused ? ingestedOf(answer) : answer;
+    }
+    if (refusal && !isAnyValid) throw refusal;
+  }
+
+  /**
+   * Send one batch; return the answer, or the refusal of a batch without any valid trade.
+   * @param {NewTrade[]} trades
+   * @returns {Promise<models.Ingested | Refused>}
+   */
+  async batch(trades) {
+    try {
+      return await this.send("POST", ["ingest"], {}, { body: trades });
+    } catch (error) {
+      if (error instanceof Refused && error.code === "no_valid_trade") return error;
+      throw error;
     }
   }
 
@@ -151,7 +174,7 @@ export class Client {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const answer = await this.fetch(method, this.address(path, numbered), body);
-        if (answer.ok) return await answer.json();
+        if (answer.ok) return await jsonOf(answer);
         throw await refusalOf(answer);
       } catch (failure) {
         const wait = isRepeatable ? waitAfter(this.retries, failure, attempt) : null;
@@ -185,6 +208,12 @@ const WITH_NUMBERS = new Set(["prices", "refresh", "trades", "quotes", "signals"
 /** @param {string} method @param {string[]} path */
 function takesNumbers(method, path) {
   return WITH_NUMBERS.has(path[0] ?? "") && (method === "GET" || path[0] === "refresh");
+}
+
+/** @param {Refused} refusal @returns {models.Ingested} */
+function ingestedOf(refusal) {
+  const { msg, accepted, duplicates, rejected, rejected_count } = /** @type {any} */ (refusal.body);
+  return { message: msg, accepted, duplicates, rejected, rejected_count };
 }
 
 /** @param {Exclude<Value, undefined>} value */

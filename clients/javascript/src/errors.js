@@ -33,12 +33,56 @@ export class ConnectionFailed extends Error {
   }
 }
 
+/** An answer that is no JSON: another program answers there. */
+export class InvalidAnswer extends Error {
+  /** @param {string} text */
+  constructor(text) {
+    super(`no JSON: ${text.slice(0, 200)}`);
+    this.name = "InvalidAnswer";
+  }
+}
+
+/**
+ * The text of an answer. Throws ConnectionFailed if the connection is lost before its end.
+ * @param {Response} answer
+ * @returns {Promise<string>}
+ */
+async function textOf(answer) {
+  try {
+    return await answer.text();
+  } catch (error) {
+    throw new ConnectionFailed(error);
+  }
+}
+
+/**
+ * The JSON of an answer. Throws ConnectionFailed, and InvalidAnswer.
+ * @param {Response} answer
+ * @returns {Promise<any>}
+ */
+export async function jsonOf(answer) {
+  return jsonIn(await textOf(answer));
+}
+
+/**
+ * The JSON in a text. Throws InvalidAnswer.
+ * @param {string} text
+ * @returns {any}
+ */
+export function jsonIn(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new InvalidAnswer(text);
+  }
+}
+
 /**
  * The error of an answer. A body that is not the service's, such as a proxy's page, is the message.
  * @param {Response} answer
  */
 export async function refusalOf(answer) {
-  const text = await answer.text();
+  const text = await textOf(answer);
   return new Refused(answer.status, parsed(text) ?? { msg: text.slice(0, 200) }, answer.headers.get("Retry-After"));
 }
 

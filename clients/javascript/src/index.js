@@ -1,3 +1,3 @@
 export { Client } from "./client.js";
-export { ConnectionFailed, Refused } from "./errors.js";
+export { ConnectionFailed, InvalidAnswer, Refused } from "./errors.js";
 export { RETRIES } from "./retries.js";

@@ -1,4 +1,4 @@
-import { Refused } from "./errors.js";
+import { ConnectionFailed, Refused } from "./errors.js";
 
 /**
  * @typedef {object} Retries
@@ -27,7 +27,8 @@ export function backoff(policy, attempt) {
  * @param {number} attempt
  */
 export function waitAfter(policy, failure, attempt) {
-  if (attempt >= policy.attempts || (failure instanceof Refused && !failure.isPassing)) return null;
+  const isPassing = failure instanceof Refused ? failure.isPassing : failure instanceof ConnectionFailed;
+  if (attempt >= policy.attempts || !isPassing) return null;
   const asked = failure instanceof Refused ? failure.retryAfter : null;
   if (asked === null) return backoff(policy, attempt);
   return asked <= policy.longestWait ? asked + Math.random() * policy.firstWait : null;

@@ -1,4 +1,4 @@
-import { ConnectionFailed, Refused, refusalOf } from "./errors.js";
+import { ConnectionFailed, jsonIn, Refused, refusalOf } from "./errors.js";
 import { backoff, sleep } from "./retries.js";
 import { Parser } from "./sse.js";
 
@@ -45,7 +45,7 @@ export async function* stream(connect, options, firstAttempts) {
         failures = 0;
         for (const { name, data, id } of parser.feed(text)) {
           lastId = id;
-          const value = JSON.parse(data);
+          const value = jsonIn(data);
           if (name !== "end") yield /** @type {StreamEvent} */ ({ type: name, data: value, id });
         }
       }

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from aggregator.api.app import build
 from aggregator.api.prices.candles import CandlesRoute
 from aggregator.api.prices.history import HistoryRoutes
+from aggregator.api.reads.history_reader import Cursor, write_cursor
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
@@ -73,6 +74,15 @@ async def test_a_cursor_is_for_its_own_asset_and_range(sqlite: Parts) -> None:
         answer = await get(sqlite.app, target)
         assert answer.status == 400
         assert answer.json["msg"].startswith("cursor")
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1.0, NOW), (-1e308, 1e308), (0.0, 1e308), (0.0, -1e308), (1e126, 1e126)])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_cursor_of_ones_own_is_refused(sqlite: Parts, start: float, end: float) -> None:
+    """Its times would be an error of a store that has no such numbers, as DynamoDB has none beyond 1e126."""
+    made = write_cursor(Cursor("a0", start, end, newest_first=True))
+    answer = await get(sqlite.app, f"/prices/a0/history?cursor={made}")
+    assert (answer.status, answer.json["msg"]) == (400, "cursor is not one that was given for a0")
 
 
 async def test_a_history_that_is_away_is_503() -> None:

@@ -111,3 +111,18 @@ async def test_trailers_of_a_request_that_waits_for_its_turn() -> None:
     answer, app = await answer_to(first + HEAD + b"3\r\nabc\r\n0\r\nHost: y\r\n\r\n")
     assert answer.endswith(b"3 bytes")
     assert [value for name, value in app.headers if name == b"host"] == [b"x"]
+
+
+@pytest.mark.parametrize("trailers", [b"a: b\r\n" * 30_000, b"X: " + b"x" * 200_000])
+async def test_trailers_are_as_large_as_a_head_at_most(trailers: bytes) -> None:
+    """400, though the application bounds the body itself: it does not see trailers, which would fill the memory."""
+    answer, app = await answer_to(HEAD + b"3\r\nabc\r\n0\r\n" + trailers)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b'{"msg":"The trailers are larger than 65536 bytes","code":"invalid_request"}')
+    assert app.left == 1
+
+
+async def test_many_small_chunks_are_no_trailers() -> None:
+    """Their framing is larger than a head may be, and than the body."""
+    answer, _ = await answer_to(HEAD + b"1\r\nx\r\n" * 50_000 + b"0\r\nX: y\r\n\r\n")
+    assert answer.endswith(b"50000 bytes")

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.types import Message, Receive, Scope, Send
 
-from aggregator.api.server.server import Server, listening
+from aggregator.api.server.server import Server, address_of, listening
 from aggregator.api.server.slow_readers import Limits
 from aggregator.observability.metrics import Metrics
 from tests.parts.serving import serving, until
@@ -263,3 +263,10 @@ async def test_a_stop_answers_the_connected_clients() -> None:
             assert answer.endswith(b"DONE")
         assert await rest(*idle) == b""
         await serving
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_the_address_is_a_url(host: str, shown: str) -> None:
+    """An address of IPv6 is in brackets."""
+    with listening(host, 0) as listener:
+        assert address_of(listener) == f"http://{shown}:{listener.getsockname()[1]}"

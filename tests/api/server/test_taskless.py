@@ -3,15 +3,17 @@
 import asyncio
 import gc
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
+from aggregator.api.access.keys import Keys
 from aggregator.api.access.policy import Policy
 from aggregator.api.fast_path.buffered_metrics import BufferedMetrics
 from aggregator.api.fast_path.ingest import IngestFastPath
@@ -54,12 +56,15 @@ class Counted(IngestFastPath):
 class Running:
     """The application of POST /ingest behind the server, with its handler or without."""
 
-    def __init__(self, api: IngestApi, durable_seconds: float, *, taskless: bool = True) -> None:
+    def __init__(
+        self, api: IngestApi, durable_seconds: float, policy: Policy | None = None, *, taskless: bool = True
+    ) -> None:
         self.api = api
         buffered = BufferedMetrics(api.metrics, AccessCounts(api.metrics), FreshnessMetrics(CATALOG, api.metrics))
         parser = Parser(CATALOG.find)
         parse_seconds = api.metrics.trades.stage_seconds.labels("parse").inc
-        self.handler = Counted(parser, api.log, buffered, lambda: NOW, Policy(), parse_seconds, durable_seconds)
+        policy = policy or Policy()
+        self.handler = Counted(parser, api.log, buffered, lambda: NOW, policy, parse_seconds, durable_seconds)
         limits = Limits(bodies=frozenset({INGEST_PATH}))
         self.server = Server(self, limits, api.metrics, 2, handler=self.handler if taskless else None)
         self.port = self.asked = 0
@@ -75,11 +80,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, durable_seconds: float = PATIENT, *, taskless: bool = True) -> AsyncIterator[Running]:
+async def running(
+    folder: Path, durable_seconds: float = PATIENT, policy: Policy | None = None, *, taskless: bool = True
+) -> AsyncIterator[Running]:
     """Serve while the block runs."""
     folder.mkdir()  # noqa: ASYNC240  # a test may block for a moment
-    async with ingesting(folder, durable_seconds=durable_seconds) as api:
-        one = Running(api, durable_seconds, taskless=taskless)
+    async with ingesting(folder, policy, durable_seconds=durable_seconds) as api:
+        one = Running(api, durable_seconds, policy, taskless=taskless)
         async with serving(one.server) as one.port:
             yield one
 
@@ -132,6 +139,31 @@ async def test_the_same_answers(tmp_path: Path, parts: list[bytes], answered: in
     by_application, _ = await answers_to(tmp_path / "application", parts, taskless=False)
     assert by_handler == by_application
     assert found == answered
+
+
+@pytest.mark.parametrize("keys", [Keys(read_keys=[SecretStr("reads")]), Keys([SecretStr("all")])])
+async def test_a_trade_without_the_key_that_is_needed(tmp_path: Path, keys: Keys) -> None:
+    """The handler asks for no key, so the application serves the request, and refuses it."""
+    async with running(tmp_path / "keys", policy=Policy(keys=keys)) as server:
+        reader, writer = await server.connect()
+        writer.write(post(line(1)))  # the handler leaves the last request of a connection to the application
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 401 ")
+        assert (server.handler.begun, await server.api.store.ids()) == (0, [])
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "request_of", [lambda size: post(b" " * size), lambda size: lines(b"x" * size)], ids=["JSON", "a line"]
+)
+async def test_a_client_that_reads_nothing_before_it_has_sent_everything(
+    tmp_path: Path, request_of: Callable[[int], bytes]
+) -> None:
+    """It gets the refusal of a body that is too large: the rest is read, although nobody needs it."""
+    async with running(tmp_path / "a") as server:
+        reader, writer = await server.connect()
+        writer.write(request_of(4_000_000))
+        await writer.drain()
+        assert b'"code":"body_too_large"' in await rest(reader, writer)
 
 
 async def test_a_trade_that_is_not_stored_in_time(tmp_path: Path) -> None:

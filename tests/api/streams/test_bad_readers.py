@@ -1,6 +1,7 @@
 """Clients of streams that stop reading, flood or fall silent: they are disconnected, and delay nothing."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -137,6 +138,19 @@ async def test_a_message_that_is_too_large() -> None:
                 await hear(client)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1009
+
+
+@pytest.mark.parametrize("text", [masked(b"\xff"), masked(b"\xe2", final=False) + masked(b"\x82", 0)])
+async def test_a_text_that_is_no_utf_8(text: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """It ends the connection with the code for that, and leaves nothing in the log."""
+    async with living() as live:
+        reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+        writer.write(b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(text)
+        assert (await rest(reader, writer)).endswith((1007).to_bytes(2) + b"Not UTF-8")
+        await until(lambda: live.open_now() == 0)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_a_stop_with_clients_of_all_kinds() -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import json
 import re
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
 
+from aggregator.api.prices.snapshots import PriceSnapshots
 from aggregator.live.fanout import NOT_KEPT
+from aggregator.live.subscriber import Subscription
 from tests.api.streams.living import ASSETS, living
 from tests.parts.live import Stream, stream
 from tests.parts.serving import until
@@ -101,6 +104,27 @@ async def test_resuming() -> None:
             assert (gap.name, gap.data) == ("gap", {"msg": NOT_KEPT.format("prices")})
             assert snapshot is not None
             assert [found["asset"] for found in snapshot.data["prices"]] == ["asset1", "asset2"]
+
+
+async def test_a_snapshot_before_a_gap_has_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is cut off from others while the snapshot is read: who resumed after it would not be told."""
+    read = PriceSnapshots.read
+    async with living() as live:
+
+        async def cut_off(self: PriceSnapshots, subscription: Subscription) -> Callable[[], Sequence[bytes]]:
+            monkeypatch.setattr(PriceSnapshots, "read", read)
+            live.fanout.disconnected()
+            live.fanout.connected()
+            return await read(self, subscription)
+
+        monkeypatch.setattr(PriceSnapshots, "read", cut_off)
+        async with stream(live.url) as one:
+            found = [event for event in [await one.next() for _ in range(3)] if event is not None]
+        assert [(event.name, bool(event.id)) for event in found] == [
+            ("snapshot", False),
+            ("gap", False),
+            ("snapshot", True),
+        ]
 
 
 async def test_concurrent_clients_share_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """WebSockets that continue after a reconnect, as streams of Server-Sent Events do with Last-Event-ID."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -94,3 +95,42 @@ async def test_a_snapshot_before_older_events_has_no_id(monkeypatch: pytest.Monk
         assert (snapshot["type"], price["type"]) == ("snapshot", "price")
         assert "id" not in snapshot
         assert price["id"] == live.fanout.last_id
+
+
+@pytest.mark.parametrize("more", [{"assets": ["asset1"]}, {"assets": ["asset2"]}, {"tiers": ["hot"]}])
+async def test_another_subscription_does_not_overtake_what_was_missed(more: dict[str, Any]) -> None:
+    """A snapshot before it would be followed by older prices, and its id would leave out what was missed."""
+    async with living() as live:
+        async with live.client() as client:
+            await begin(client, "", "asset1")
+            last = (await hear(client))["id"]
+        for _ in range(2):
+            await live.tell("asset1")
+        async with live.client() as client:
+            resumed = {"type": "subscribe", "assets": ["asset1"], "last_event_id": last}
+            for message in (resumed, {"type": "subscribe"} | more):  # without waiting for the answer
+                await client.send(json.dumps(message))
+            found = [await hear(client) for _ in range(5)]
+            assert [message["type"] for message in found] == ["subscribed", "price", "price", "subscribed", "snapshot"]
+            assert found[-1]["id"] == found[2]["id"] == live.fanout.last_id
+
+
+async def test_a_snapshot_before_a_gap_has_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices of another asset may be missed while the snapshot is read: who resumed after it would not be told."""
+    read = PriceSnapshots.read
+
+    async with living() as live, live.client() as client:
+        await begin(client, "", "asset1")
+        await hear(client)
+
+        async def slow(self: PriceSnapshots, subscription: Subscription) -> Callable[[], Sequence[bytes]]:
+            monkeypatch.setattr(PriceSnapshots, "read", read)
+            live.fanout.disconnected()
+            live.fanout.connected()
+            return await read(self, subscription)
+
+        monkeypatch.setattr(PriceSnapshots, "read", slow)
+        await say(client, type="subscribe", assets=["asset2"])
+        found = [await hear(client) for _ in range(3)]
+        assert [message["type"] for message in found] == ["snapshot", "gap", "snapshot"]
+        assert ["id" in message for message in found] == [False, False, True]

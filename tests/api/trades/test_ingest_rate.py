@@ -41,3 +41,14 @@ async def test_requests_without_a_key_have_the_rate_of_their_address(tmp_path: P
         assert len(await api.store.ids()) == 1
         clock.now += 1
         assert (await api.post(array(3))).status == 200
+
+
+async def test_an_invented_key_is_no_other_client(tmp_path: Path, clock: Clock) -> None:
+    """Where no keys are set, nothing checks the one that is sent: the rate is that of the address."""
+    async with ingesting(tmp_path, rate=1) as api:
+        assert (await api.post(array(1), x_api_key="first")).status == 200
+        assert (await api.post(array(3), x_api_key="second")).status == 429
+        assert (await api.post(array(3), authorization="Bearer third")).status == 429
+        assert len(await api.store.ids()) == 1
+        clock.now += 1
+        assert (await api.post(array(3), x_api_key="first")).status == 200

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createServer, connect } from "node:net";
 import { test } from "node:test";
-import { Client, ConnectionFailed, Refused } from "../../../clients/javascript/src/index.js";
+import { Client, ConnectionFailed, InvalidAnswer, Refused } from "../../../clients/javascript/src/index.js";
 import { waitAfter } from "../../../clients/javascript/src/retries.js";
 import { Parser } from "../../../clients/javascript/src/sse.js";
 
@@ -54,6 +54,49 @@ test("an address where nothing listens", async () => {
   const nobody = new Client("http://127.0.0.1:9", { retries: { attempts: 2, firstWait: 0.01, longestWait: 1 } });
   await assert.rejects(nobody.price("btcusdt"), ConnectionFailed);
   await assert.rejects(some(nobody.stream({ firstWait: 0.01 }), 1), ConnectionFailed);
+});
+
+/** Run with a client of a server that gives these answers, each to a connection of its own, and then ends it. */
+async function answered(answers, run) {
+  const left = [...answers];
+  const server = createServer((socket) => socket.on("error", () => {}).once("data", () => socket.end(left.shift())));
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const retries = { attempts: 3, firstWait: 0.001, longestWait: 1 };
+  await run(new Client(`http://127.0.0.1:${server.address().port}`, { retries }));
+  server.close();
+  assert.deepEqual(left, []);
+}
+
+const whole = (status, body) => `HTTP/1.1 ${status} X\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+const cut = (status) => `HTTP/1.1 ${status} X\r\nContent-Length: 100\r\n\r\n{"msg":`;
+
+test("an answer that is cut off is a lost connection", async () => {
+  await answered([cut(200), cut(404), whole(200, '{"asset":"btcusdt"}')], async (one) => {
+    assert.equal((await one.price("btcusdt")).asset, "btcusdt");
+  });
+  await answered([cut(200), cut(200), cut(503)], (one) => assert.rejects(one.price("btcusdt"), ConnectionFailed));
+  await answered([cut(200)], (one) => assert.rejects(one.ready(), ConnectionFailed));
+  const event = whole(200, 'data: {"asset":"btcusdt"}\nevent: price\n\n');
+  await answered([cut(503), event], async (one) => {
+    assert.equal((await some(one.stream({ firstWait: 0.001 }), 1))[0].data.asset, "btcusdt");
+  });
+});
+
+test("an answer of another program is not asked for again", async () => {
+  await answered([whole(200, "<html>")], (one) => assert.rejects(one.price("btcusdt"), InvalidAnswer));
+  await answered([whole(200, "<html>")], (one) => assert.rejects(one.ready(), InvalidAnswer));
+  await answered([whole(503, '{"ready":false}')], async (one) => assert.equal((await one.ready()).ready, false));
+});
+
+test("a batch without any valid trade does not end the others", async () => {
+  const outcome = { accepted: 0, duplicates: 0, rejected: [], rejected_count: 1000 };
+  const none = whole(400, JSON.stringify({ msg: "No record is a trade", code: "no_valid_trade", ...outcome }));
+  const stored = whole(200, JSON.stringify({ ...outcome, message: "Stored", accepted: 1, rejected_count: 0 }));
+  const trades = Array.from({ length: 1001 }, () => ({ asset: "nosuch", price: 1, timestamp: 1 }));
+  await answered([none, stored], async (one) => {
+    assert.deepEqual((await some(one.ingest(trades), 9)).map((answer) => answer.accepted), [0, 1]);
+  });
+  await answered([none, none], (one) => assert.rejects(some(one.ingest(trades), 9), { code: "no_valid_trade" }));
 });
 
 test("answers", real, async () => {

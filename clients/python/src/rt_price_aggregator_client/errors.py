@@ -112,6 +112,9 @@ _BY_STATUS: Mapping[int, type[Refused]] = {
     502: NoNewPrice,
     503: Unavailable,
 }
+NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError)
+"""The errors of msgspec's decoders; the second one is for texts that are no UTF-8."""
+
 _decoder = msgspec.json.Decoder(Refusal, strict=False)
 _SERVER_ERRORS = 500
 
@@ -130,7 +133,7 @@ def body_of(body: bytes) -> Refusal | None:
     """Return the decoded body of an error of the service; None for another body."""
     try:
         return _decoder.decode(body)
-    except msgspec.MsgspecError:
+    except NOT_DECODED:
         return None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from rt_price_aggregator_client.errors import InvalidAnswer
+from rt_price_aggregator_client.errors import NOT_DECODED, InvalidAnswer
 from rt_price_aggregator_client.models import (
     Alert,
     Anomaly,
@@ -73,6 +73,7 @@ _LISTS: Mapping[str, Callable[[bytes], Any]] = {
     for topic, (_, model) in _MODELS.items()
 }
 _parts = decoder(dict[str, msgspec.Raw])
+_any = decoder(object)
 _missing = msgspec.json.Decoder(list[Missing])
 
 
@@ -82,7 +83,7 @@ def read(event: ServerSentEvent) -> StreamEvent | End:
         return _snapshot(event.data)
     decode = _EVENTS.get(event.name)
     if decode is None:
-        return OtherEvent(event.name, msgspec.json.decode(event.data))
+        return OtherEvent(event.name, _any(event.data))
     found: StreamEvent | End = decode(event.data)
     return found
 
@@ -94,6 +95,6 @@ def _snapshot(data: bytes) -> Snapshot | OtherEvent:
         if topic in _LISTS:
             try:
                 return Snapshot(topic, _LISTS[topic](values), _missing.decode(missing) if missing else ())
-            except msgspec.MsgspecError as error:
+            except NOT_DECODED as error:
                 raise InvalidAnswer(f"no snapshot of {topic}: {error}") from error
-    return OtherEvent("snapshot", msgspec.json.decode(data))
+    return OtherEvent("snapshot", _any(data))

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from rt_price_aggregator_client.errors import InvalidAnswer, refusal_of
+from rt_price_aggregator_client.errors import NOT_DECODED, InvalidAnswer, refusal_of
 from rt_price_aggregator_client.parameters import Parameters
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def decoder(kind: type[T]) -> Callable[[bytes], T]:
     def decoded(body: bytes) -> T:
         try:
             return decode(body)
-        except msgspec.MsgspecError as error:
+        except NOT_DECODED as error:
             raise InvalidAnswer(f"no {kind.__name__}: {error}") from error
 
     return decoded

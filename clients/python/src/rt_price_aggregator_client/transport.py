@@ -12,10 +12,16 @@ _DISTRIBUTION = "rt-price-aggregator-client"
 
 
 def settings(url: str, api_key: str | None, timeout: float) -> dict[str, Any]:
-    """Return the arguments of httpx2's client. Redirects are not followed, because a key must not go elsewhere."""
+    """Return the arguments of httpx2's client. Redirects are not followed, because a key must not go elsewhere.
+
+    Raises ValueError for a key that no header may have; httpx2 would show the key in its error.
+    """
     headers = {"User-Agent": f"{_DISTRIBUTION}/{version(_DISTRIBUTION)}"}
-    if api_key:
-        headers["Authorization"] = f"Bearer {api_key}"
+    key = (api_key or "").strip()  # a key that was read from a file ends with its line
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("the API key has a character that no header may have")
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
     return {"base_url": url, "headers": headers, "timeout": httpx2.Timeout(timeout), "follow_redirects": False}
 
 
