@@ -232,13 +232,14 @@ class QueueFile(WaitingFile[Queued]):
     async def retry(self, letter: DeadLetter, retries: int) -> None:
         """As `replay`; the event has come back `retries` times by itself."""
         record = msgspec.structs.replace(_decoder.decode(letter.body), retries=retries)
-        new = (self._next_id(), *self.kind.key(record), self.kind.encode(record))
+        key, body = self.kind.key(record), self.kind.encode(record)
 
         def replay(connection: Connection) -> None:
             if connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,)).rowcount:
                 own = _seen_key(record)
                 connection.execute("DELETE FROM seen WHERE digest IN (?, ?) AND at = ?", (own, _older(own), letter.id))
-                self._insert(connection, self.kind.group(record), [new])
+                self._pass_others(connection)
+                self._insert(connection, self.kind.group(record), [(self._next_id(), *key, body)])
 
         await self._file.write(replay)
 
