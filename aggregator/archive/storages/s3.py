@@ -31,6 +31,7 @@ _WORDS = {
     "InvalidAccessKeyId": "the server does not know the access key",
     "SignatureDoesNotMatch": "the secret key is not that of the access key",
     "ExpiredToken": "the credentials have expired",
+    "InvalidToken": "the session token is not that of the access key",
     "RequestTimeTooSkewed": "the clock of this machine is wrong",
     "NoSuchBucket": "there is no such bucket",
 }
