@@ -64,18 +64,27 @@ class HotStores:
             async for lines in hot_rows(source, assets, [_past(one) for one in spans[name]]):
                 await asyncio.to_thread(session.add, name, lines)
 
-    async def _is_there(self, name: str) -> bool:
-        """Whether the store can have rows. A missing file is named on stderr."""
+    async def are_there(self) -> bool:
+        """Whether any store of the settings can have rows."""
+        return any([await self._can_have_rows(name) for name in DATASETS])
+
+    async def _can_have_rows(self, name: str) -> bool:
         if name == FEATURES.name:
             return bool(await asyncio.to_thread(features_files, self._settings.archive_path))
         url: str = getattr(self._settings, _URLS[name])
-        if url.startswith("memory:"):
-            return False
-        if not url.startswith("sqlite:") or await asyncio.to_thread(parse_sqlite_url(url).is_file):
+        if url.startswith("sqlite:"):
+            return await asyncio.to_thread(parse_sqlite_url(url).is_file)
+        return not url.startswith("memory:")
+
+    async def _is_there(self, name: str) -> bool:
+        """Whether the store can have rows. A missing file is named on stderr."""
+        if await self._can_have_rows(name):
             return True
-        path = parse_sqlite_url(url)
-        hint = "" if path.is_absolute() else " (the files of the demo: --data-dir data)"
-        sys.stderr.write(f"aggregator: there is no file {path}: {name} are those of the archive{hint}\n")
+        url: str = getattr(self._settings, _URLS[name]) if name in _URLS else ""
+        if url.startswith("sqlite:"):
+            path = parse_sqlite_url(url)
+            hint = "" if path.is_absolute() else " (the files of the demo: --data-dir data)"
+            sys.stderr.write(f"aggregator: there is no file {path}: {name} are those of the archive{hint}\n")
         return False
 
     async def _features(self) -> EventReader:
