@@ -8,6 +8,7 @@ import asyncio
 import math
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -17,7 +18,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from aggregator.archive.datasets import Dataset
-from aggregator.archive.duck import Connection
+from aggregator.archive.duck import FRESH_SECONDS, Connection
 from aggregator.archive.layout import HOUR
 from aggregator.archive.sources import Source
 from aggregator.archive.storages.definition import Storage
@@ -85,6 +86,7 @@ class Archiver:
         self._part_rows = part_rows
         self._thread = ThreadPoolExecutor(1, "archive", _lower_priority)
         self._writer: RangeWriter | None = None
+        self._connected_at = 0.0  # monotonic seconds
         self._written: dict[tuple[str, Range], float] = {}  # when a range was written last, since the start
         # When a range was first seen marked; those that an earlier run has left wait since their end.
         self._seen = {(one.dataset.name, left): -math.inf for one in channels for left in one.marker.pending}
@@ -224,6 +226,8 @@ class Archiver:
     async def _opened(self) -> RangeWriter:
         if self._writer is None:
             self._writer = await self._in_thread(self._open)
+        elif time.monotonic() - self._connected_at > FRESH_SECONDS:
+            self._writer = await self._in_thread(self._connected)
         return self._writer
 
     def _open(self) -> RangeWriter:
@@ -231,7 +235,12 @@ class Archiver:
         for channel in self._channels:
             name = channel.dataset.name
             self._hours |= {(name, hour) for hour in hours_with_several(self._storage, name, self._now())}
-        return RangeWriter(self._storage, self._connect(), self._part_rows)
+        return self._connected()
+
+    def _connected(self) -> RangeWriter:
+        writer = RangeWriter(self._storage, self._connect(), self._part_rows)
+        self._connected_at = time.monotonic()
+        return writer
 
     @asynccontextmanager
     async def _spooled(self, channel: Channel, one: Range) -> AsyncIterator[Spool]:
