@@ -12,7 +12,7 @@ pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
 from aggregator.archive.duck import connect
 from aggregator.archive.storages.address import FolderAddress
-from aggregator.errors import StoreUnavailable
+from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Side, Trade
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.stores.trades.sqlite import SqliteTrades
@@ -206,6 +206,24 @@ async def test_a_small_file_is_written_once(archive: Archive, tmp_path: Path) ->
     assert (tmp_path / "lake" / path).read_bytes() == b"first"
     (tmp_path / "lake" / "dead-letters" / "2027").touch()
     assert not await archive.archiver.put_file(path.replace("2026", "2027"), b"blocked")
+
+
+async def test_a_broken_file_holds_up_its_range_only(archive: Archive, tmp_path: Path) -> None:
+    """Its range waits for a repair, and all later ones are written."""
+    await archive.store.add([trade_at(1)])
+    await archive.archive_at(400)
+    (file,) = (tmp_path / "lake").rglob("*.parquet")
+    file.write_bytes(b"broken")
+    await archive.store.add([trade_at(2), trade_at(301)])  # the first comes late
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            await archive.archive_at(1000)
+    assert files_of(tmp_path / "lake") == ["hour=12/00-05.parquet", "hour=12/05-10.parquet"]
+    assert list(archive.marker.pending) == [(int(HOUR), int(HOUR) + 300)]
+    file.unlink()
+    (tmp_path / "lake/trades/year=2026/month=11/day=18/_manifest.json").unlink()
+    await archive.archive_at(1400)
+    assert archived(tmp_path / "lake") == keys([trade_at(1), trade_at(2), trade_at(301)])
 
 
 async def test_the_connection_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
