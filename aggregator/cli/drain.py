@@ -18,10 +18,12 @@ from aggregator.errors import CannotGoOn, StoreError
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.outbox.outbox import OutletOutbox
 from aggregator.outlets.outbox.queue_file import QueueFile
+from aggregator.runtime.attempts import attempt
 from aggregator.runtime.data_folder import check_folder
 from aggregator.runtime.lifecycle import run
 from aggregator.runtime.parts.build_outlets import open_outbox
-from aggregator.runtime.stores import attempt, open_history, open_redis, open_trade_store
+from aggregator.runtime.stores import open_history, open_redis
+from aggregator.runtime.trade_stores import open_trade_store
 from aggregator.settings import Settings
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.trades.waiting_trades import WaitingTrades

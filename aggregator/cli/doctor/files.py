@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from aggregator.cli.doctor.checks import Finding, failure, passed, warning
 from aggregator.errors import CannotGoOn
-from aggregator.runtime.stores import attempt
+from aggregator.runtime.attempts import attempt
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.waiting_file import Size, WaitingFile
 

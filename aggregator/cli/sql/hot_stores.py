@@ -13,9 +13,11 @@ from aggregator.archive.sources import Source, StoredEvents, StoredPrices, Store
 from aggregator.archive.sql.hot import hot_rows
 from aggregator.archive.sql.session import SqlSession
 from aggregator.observability.metrics import Metrics
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.event_stores import open_events_and_positions
 from aggregator.runtime.parts.trades.build_features import KEPT_SECONDS, features_files
-from aggregator.runtime.stores import catalog_of, open_history, open_trade_reader
+from aggregator.runtime.stores import open_history
+from aggregator.runtime.trade_stores import open_trade_reader
 from aggregator.settings import Settings
 from aggregator.stores.events.sqlite import SqliteEvents
 from aggregator.stores.sqlite import parse_sqlite_url
