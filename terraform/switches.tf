@@ -25,6 +25,11 @@ output "switches" {
   }
 
   precondition {
+    condition     = !contains(try(var.fanout.topics, []), "sentiment") || lookup(var.settings, "NEWS", "") != ""
+    error_message = "The topic sentiment needs settings.NEWS: a processor refuses to start with a topic that it has no events of."
+  }
+
+  precondition {
     condition     = !try(var.lake.firehose, false) || var.streaming != null
     error_message = "Firehose reads the stream: set streaming = {}."
   }

@@ -68,8 +68,8 @@ variable "fanout" {
   }
 
   validation {
-    condition     = var.fanout == null || try(length(var.fanout.topics) > 0 && length(setsubtract(var.fanout.topics, ["prices", "trades", "features", "anomalies", "signals", "sentiment", "alerts"])) == 0, false)
-    error_message = "topics: prices, trades, features, anomalies, signals, sentiment, alerts."
+    condition     = var.fanout == null || try(length(var.fanout.topics) > 0 && length(setsubtract(var.fanout.topics, ["prices", "trades", "anomalies", "signals", "sentiment", "alerts"])) == 0, false)
+    error_message = "topics: prices, trades, anomalies, signals, sentiment, alerts."
   }
 
   validation {

@@ -25,6 +25,10 @@ _CONFIG = {
 }
 
 
+FRESH_SECONDS = 240.0
+"""The longest use of a connection to S3, which does not renew its credentials. AWS has new ones five minutes ahead."""
+
+
 def library() -> Any:
     """Return DuckDB, imported when it is first needed: it belongs to an extra, and takes 40 MB.
 

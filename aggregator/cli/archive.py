@@ -26,9 +26,10 @@ from aggregator.archive.writes.marks import read_ranges
 from aggregator.cli.command import Command, Flags, start
 from aggregator.cli.sql.hot_stores import HotStores
 from aggregator.errors import CannotGoOn, StoreError
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.data_folder import check_folder, files_of_stores
 from aggregator.runtime.lifecycle import run
-from aggregator.runtime.stores import catalog_of, retention_of
+from aggregator.runtime.stores import retention_of
 from aggregator.runtime.table import print_table
 from aggregator.settings import PREFIX, Settings
 

@@ -6,7 +6,8 @@ For a machine that is taken away: run it once its service has stopped.
 import argparse
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -16,13 +17,20 @@ from aggregator.cli.command import Command, Flags, seconds_up_to, start
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.outbox.outbox import OutletOutbox
+from aggregator.outlets.outbox.queue_file import QueueFile
+from aggregator.runtime.attempts import attempt
 from aggregator.runtime.data_folder import check_folder
 from aggregator.runtime.lifecycle import run
 from aggregator.runtime.parts.build_outlets import open_outbox
-from aggregator.runtime.stores import attempt, open_history, open_redis, open_trade_store
+from aggregator.runtime.stores import open_history, open_redis
+from aggregator.runtime.trade_stores import open_trade_store
 from aggregator.settings import Settings
+from aggregator.stores.outbox_file import OutboxFile
+from aggregator.stores.trades.waiting_trades import WaitingTrades
 
 _DAY = 86_400  # seconds
+_WITH_OUTBOX = ("dynamodb:", "postgresql:")
+_SETTINGS = "give the settings of the service: its --history-url and --trades-url, and the variable AGGREGATOR_OUTLETS"
 
 
 @runtime_checkable
@@ -65,9 +73,10 @@ async def drain(settings: Settings, patience: float, stop: asyncio.Event) -> Non
     async with AsyncExitStack() as stack:
         outboxes = await _open(settings, stack)
         left = await asyncio.gather(*(_send(one.store, patience, stop) for one in outboxes))
-    told = [_told(outbox, rows) for outbox, rows in zip(outboxes, left, strict=True) if rows != 0]
-    if told:
-        raise CannotGoOn("; ".join(told), "run it again once the store takes them")
+    told = [_told(one.path, one.records, rows) for one, rows in zip(outboxes, left, strict=True) if rows != 0]
+    unsent = await _unsent(settings, {one.path for one in outboxes})
+    if told or unsent:
+        raise CannotGoOn("; ".join([*told, *unsent]), "run it again once the store takes them" if told else _SETTINGS)
     log = structlog.get_logger()
     for one in outboxes:
         log.info("drained", outbox=str(one.path))
@@ -79,7 +88,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> list[_Outbox]:
     """Open the history, the store of trades and the outlets where their outboxes have a file. Raises CannotGoOn."""
     metrics = Metrics()
     found = []
-    if await asyncio.to_thread(settings.outbox_path.exists):
+    if settings.history_url.startswith(_WITH_OUTBOX) and await asyncio.to_thread(settings.outbox_path.exists):
         found.append(_Outbox(await open_history(settings, metrics, stack), settings.outbox_path, "prices"))
     path = settings.trades_outbox_path
     if settings.trades_url.startswith("dynamodb:") and await asyncio.to_thread(path.exists):
@@ -92,6 +101,27 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> list[_Outbox]:
         outbox = await open_outbox(settings, metrics, stack, attempt, redis, time.time)
         found.append(_Outbox(_Outlets(outbox), settings.outlets_path, "events of outlets"))
     return found
+
+
+async def _unsent(settings: Settings, sent: Collection[Path]) -> list[str]:
+    """Return in words what waits in files from which nothing of the settings sends, such as a forgotten OUTLETS."""
+    files: list[tuple[Path, str, Callable[[Path, int], OutboxFile | WaitingTrades | QueueFile]]] = [
+        (settings.outbox_path, "prices", OutboxFile),
+        (settings.trades_outbox_path, "trades", WaitingTrades),
+        (settings.outlets_path, "events of outlets", QueueFile),
+    ]
+    told = []
+    for path, records, make in files:
+        if path in sent or not await asyncio.to_thread(path.exists):
+            continue
+        file, rows = make(path, settings.outbox_max_bytes), None
+        with suppress(StoreError):
+            await file.open()
+            rows = (await file.size()).rows
+        await file.close()
+        if rows != 0:
+            told.append(_told(path, records, rows))
+    return told
 
 
 async def _send(store: Drains, patience: float, stop: asyncio.Event) -> int | None:
@@ -107,9 +137,9 @@ async def _send(store: Drains, patience: float, stop: asyncio.Event) -> int | No
     return left
 
 
-def _told(outbox: _Outbox, rows: int | None) -> str:
+def _told(path: Path, records: str, rows: int | None) -> str:
     number = "an unknown number of" if rows is None else str(rows)
-    return f"left in {outbox.path}: {number} {outbox.records}"
+    return f"left in {path}: {number} {records}"
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

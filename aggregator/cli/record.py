@@ -25,9 +25,9 @@ from aggregator.prices.refresher import most_in_job, seconds_together
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.circuit_breaker import BreakerGroup
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.lifecycle import run
 from aggregator.runtime.parts.exchanges import Opened, Parts
-from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
 from aggregator.trades.ports import Receipt
 from aggregator.trades.rejection import Rejection

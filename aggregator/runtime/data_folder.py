@@ -42,6 +42,13 @@ def files_of_stores(settings: Settings) -> Sequence[Path]:
     return [parse_sqlite_url(url) for url in urls if url.startswith("sqlite:")]
 
 
+def folders_of_files(settings: Settings) -> Sequence[Path]:
+    """Return the folders of all files that a process may write."""
+    outboxes = (settings.outbox_path, settings.trades_outbox_path, settings.outlets_path)
+    files = (*outboxes, settings.dead_letters_path, settings.archive_path, *files_of_stores(settings))
+    return list(dict.fromkeys(one.parent for one in files))
+
+
 def remove_folders(folders: Sequence[Path]) -> None:
     """Remove folders that are empty, the inner ones first."""
     with suppress(OSError):  # a folder that is not empty, or is not there

@@ -8,7 +8,7 @@ import structlog
 
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.stores import Attempt, attempt, run_steps
+from aggregator.runtime.attempts import Attempt, attempt, run_steps
 from aggregator.settings import Settings
 from aggregator.stores.events.counted import CountedEvents, CountedPositions
 from aggregator.stores.events.definition import CreatedEventStores, EventStoreParts

@@ -17,26 +17,23 @@ from aggregator.api.server.server import Server, address_of, limits_of, listenin
 from aggregator.api.trades.ingest import INGEST_PATH
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
+from aggregator.observability.tracing import UNTRACED, Tracer
 from aggregator.prices.tiers import Catalog
+from aggregator.runtime.attempts import Attempt, attempt
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.event_stores import open_events_and_positions
 from aggregator.runtime.parts.analytics.build_alerts import rules_of_file
 from aggregator.runtime.process import Process
 from aggregator.runtime.roles import build_role
-from aggregator.runtime.stores import (
-    Attempt,
-    attempt,
-    catalog_of,
-    open_history,
-    open_redis,
-    open_tracer,
-    open_trade_reader,
-)
+from aggregator.runtime.stores import open_history, open_redis
 from aggregator.runtime.supervisor import READY, STOPPING, notify
+from aggregator.runtime.trade_stores import open_trade_reader
 from aggregator.settings import Settings
 from aggregator.settings.loader import SettingsError, named_as_given
 
 _LONGEST_STOP = 10.0  # seconds for requests in flight at a stop, however long the exchange timeout is
 _MMAP_THRESHOLD, _MMAP_MAX = -3, -4  # options of mallopt
+_SEND_SECONDS = 2.0  # to send the last traces when the process ends
 _LEAST_MAPPED = 32 << 10  # bytes; the times of 4,096 trades
 _MOST_MAPPED = 16_384  # blocks, of the 65,530 mappings that Linux allows a process
 
@@ -133,7 +130,7 @@ async def serve_on(
 ) -> None:
     """As `serve_in_process`, on a socket that already listens; with None, the process accepts no connections."""
     async with AsyncExitStack() as stack:
-        process = Process(settings, catalog, await open_tracer(settings, stack), stack, stop)
+        process = Process(settings, catalog, await _open_tracer(settings, stack), stack, stop)
         app = await build_role(process, attempt)
         settle_memory()
         map_large_blocks()
@@ -157,6 +154,17 @@ async def serve_on(
         )
         await _serve_until(stop, server, listener, process.beside_server)
     log.info("stopped")
+
+
+async def _open_tracer(settings: Settings, stack: AsyncExitStack) -> Tracer:
+    """Return the tracer, which is closed with the stack. Raises CannotGoOn."""
+    if settings.traces == "none":
+        return UNTRACED
+    from aggregator.observability.telemetry import otlp  # noqa: PLC0415  # an optional dependency
+
+    tracer = otlp(settings.role)
+    stack.push_async_callback(tracer.close, _SEND_SECONDS)
+    return tracer
 
 
 async def try_opening(settings: Settings) -> None:

@@ -23,6 +23,7 @@ from aggregator.prices.freshness import Freshness, VenueCoverage
 from aggregator.prices.rejections import Rejections, window_seconds
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit
+from aggregator.runtime.data_folder import folders_of_files
 from aggregator.settings import Settings
 from aggregator.settings.loader import SettingsError
 from aggregator.stores.redis.client import RedisClient
@@ -111,6 +112,7 @@ class Process:
         """Unique among the processes that share a Redis."""
 
         self.metrics.processes.labels(settings.role).set(1)
+        self.metrics.watch_disks(folders_of_files(settings))
         self.metrics.before_text(lambda: self.freshness.report(self.clock.now()))
 
     async def keep_running(self, part: BackgroundPart) -> None:

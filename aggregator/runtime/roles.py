@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import ASGIApp
 
+from aggregator.runtime.attempts import Attempt
 from aggregator.runtime.monitors import ClockLog, LoopLag
 from aggregator.runtime.parts.analytics.build_alerts import evaluate_rules, shared_rules
 from aggregator.runtime.parts.analytics.build_analytics import open_event_stores
@@ -37,7 +38,7 @@ from aggregator.runtime.parts.trades.shared_trades import (
     shared_reads,
 )
 from aggregator.runtime.process import Process, RefreshPath, Stores
-from aggregator.runtime.stores import Attempt, cache_of, open_history, open_redis
+from aggregator.runtime.stores import cache_of, open_history, open_redis
 from aggregator.stores.redis.client import RedisClient
 
 

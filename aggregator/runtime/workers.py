@@ -25,8 +25,9 @@ from aggregator.api.server.server import address_of, listening
 from aggregator.errors import CannotGoOn
 from aggregator.observability.logs import configure
 from aggregator.observability.metrics import SHARED_FOLDER
+from aggregator.runtime.attempts import patient
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.lifecycle import exit_code, run, serve_on, try_opening
-from aggregator.runtime.stores import catalog_of, patient
 from aggregator.runtime.supervisor import READY, STOPPING, notify
 from aggregator.settings import Settings
 

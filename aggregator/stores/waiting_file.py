@@ -2,7 +2,8 @@
 
 Records are in groups, with one SQL table of waiting rows each. When the file is full, the oldest rows of the last group
 are deleted first, which frees whole pages of the file; a kind of record without this has `append` refused instead. A
-row's id is the time of writing in nanoseconds, increased where needed, so ids give one order across the groups.
+row's id is the time of writing in nanoseconds, increased where needed, so ids give one order across the groups. It is
+given in the transaction, so that no two processes give the same one, and a later transaction gives larger ones.
 """
 
 import time
@@ -91,7 +92,7 @@ class WaitingFile(Generic[R]):
         """Create the file if it is missing."""
         await self._file.open()
         self._version = await self._file.write(_version)
-        self._last_id = await self._file.read(lambda connection: _largest_id(connection, self.kind.groups))
+        await self._file.read(self._pass_others)
 
     async def checkpoint(self) -> None:
         """As `Database.checkpoint`."""
@@ -107,22 +108,22 @@ class WaitingFile(Generic[R]):
 
     async def append(self, records: Sequence[R]) -> Appended[R]:
         """Write all of `records` in one transaction; of a unique kind, those whose key does not wait yet."""
-        rows: dict[str, list[tuple[object, ...]]] = {group: [] for group in self.kind.groups}
-        numbered: list[Row[R]] = []
-        before = self._last_id
-        for record in records:
-            row_id, body = self._next_id(), self.kind.encode(record)
-            rows[self.kind.group(record)].append((row_id, *self.kind.key(record), body))
-            numbered.append(Row(row_id, record))
-            self._unchecked_bytes += len(body)
-        last = self._last_id
+        encoded = [(self.kind.group(one), self.kind.key(one), self.kind.encode(one)) for one in records]
+        self._unchecked_bytes += sum(len(body) for _, _, body in encoded)
 
         def append(connection: Connection) -> Appended[R]:
-            given_up = self._make_room(connection, {group for group, ours in rows.items() if ours})
+            given_up = self._make_room(connection, {group for group, _, _ in encoded})
+            version, self._version = self._version, _version(connection)
+            if version != self._version:
+                self._pass_others(connection)
+            before = self._last_id
+            numbered = [Row(self._next_id(), record) for record in records]
+            rows: dict[str, list[tuple[object, ...]]] = {group: [] for group in self.kind.groups}
+            for row, (group, key, body) in zip(numbered, encoded, strict=True):
+                rows[group].append((row.id, *key, body))
             left_out = {row_id for group, ours in rows.items() for row_id in self._insert(connection, group, ours)}
             added = [row for row in numbered if row.id not in left_out] if left_out else numbered
-            version, self._version = self._version, _version(connection)
-            return Appended(added, given_up, before, last, version == self._version)
+            return Appended(added, given_up, before, self._last_id, version == self._version)
 
         return await self._file.write(append)
 
@@ -173,10 +174,11 @@ class WaitingFile(Generic[R]):
     async def replay(self, letter: DeadLetter) -> None:
         """Move a dead letter to the waiting rows, to be sent again."""
         record = self.kind.decode(letter.body)
-        new = (self._next_id(), *self.kind.key(record), letter.body)
 
         def replay(connection: Connection) -> None:
             if connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,)).rowcount:
+                self._pass_others(connection)
+                new = (self._next_id(), *self.kind.key(record), letter.body)
                 self._insert(connection, self.kind.group(record), [new])
 
         await self._file.write(replay)
@@ -195,8 +197,15 @@ class WaitingFile(Generic[R]):
         return " UNION ALL ".join(f"SELECT id, body FROM ({select})" for select in selects)
 
     def _next_id(self) -> int:
+        """Return the next id; the thread of the writer calls it."""
         self._last_id = max(time.time_ns(), self._last_id + 1)
         return self._last_id
+
+    def _pass_others(self, connection: Connection) -> None:
+        """Let the next ids be larger than those in the file, which other processes may have given."""
+        queries = (f"SELECT max(id) FROM waiting_{group}" for group in self.kind.groups)
+        largest = (connection.execute(query).fetchone()[0] or 0 for query in queries)
+        self._last_id = max(self._last_id, *largest)
 
     def _insert(self, connection: Connection, group: str, rows: Sequence[tuple[object, ...]]) -> list[int]:
         """Insert with few statements, each of which releases and takes the interpreter's lock.
@@ -258,11 +267,6 @@ def _delete_oldest(connection: Connection, groups: Sequence[str], most_bytes: in
                 break
             deleted[group] = deleted.get(group, 0) + gone
     return deleted
-
-
-def _largest_id(connection: Connection, groups: Sequence[str]) -> int:
-    largest = (connection.execute(f"SELECT max(id) FROM waiting_{group}").fetchone()[0] for group in groups)
-    return max((found for found in largest if found is not None), default=0)
 
 
 def _version(connection: Connection) -> int:

@@ -159,7 +159,7 @@ def resources() -> Row:
                 [
                     ("price_system_cpu_usage_percent{@}", "processor ({{instance}})"),
                     ("price_system_memory_usage_percent{@}", "memory ({{instance}})"),
-                    ("price_system_disk_usage_percent{@}", "disk ({{instance}})"),
+                    ("price_system_disk_usage_percent{@}", "disk {{path}} ({{instance}})"),
                 ],
                 "percent",
                 highest=100,

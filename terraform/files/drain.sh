@@ -1,6 +1,6 @@
 #!/bin/bash
-# drain: wait until Auto Scaling ends this machine, then stop the service and empty its outbox into DynamoDB. What DynamoDB
-# does not accept in time goes into a bucket. Auto Scaling waits for it (modules/compute/refreshers.tf).
+# drain: wait until Auto Scaling ends this machine, then stop the service and empty its outboxes into DynamoDB and the queue of
+# events. What these do not accept in time goes into a bucket. Auto Scaling waits for it (modules/compute/refreshers.tf).
 set -euo pipefail
 metadata=${METADATA_URL:-http://169.254.169.254}
 data=${DATA_FOLDER:-/data}
@@ -24,5 +24,6 @@ if docker run --rm --network host --env-file "${RUN_FOLDER:-/run/containers}/agg
   exit
 fi
 where=s3://$RESCUE_BUCKET/$(ask instance-id)-$(date -u +%Y%m%dT%H%M%SZ)
-aws s3 cp --recursive --only-show-errors --region "$REGION" --exclude '*' --include 'outbox.db*' --include 'trades-outbox.db*' --include 'dead-letters.db*' "$data" "$where"
+aws s3 cp --recursive --only-show-errors --region "$REGION" --exclude '*' --include 'outbox.db*' --include 'trades-outbox.db*' \
+  --include 'outlets.db*' --include 'dead-letters.db*' "$data" "$where"
 echo "drain: the rest is at $where"

@@ -18,10 +18,11 @@ from aggregator.cli.doctor.machine import alerts_check
 from aggregator.cli.main import main
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED
+from aggregator.runtime.attempts import attempt
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.parts.analytics.build_alerts import shared_rules
 from aggregator.runtime.parts.analytics.build_analytics import open_event_stores
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import attempt, catalog_of
 from aggregator.settings.loader import SettingsError, load
 from aggregator.stores.events.memory import MemoryEvents
 from tests.parts.asgi import get

@@ -19,7 +19,8 @@ from aggregator.news.articles import SentimentItem
 from aggregator.news.topic import stored_event
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.event_stores import open_events_and_positions
-from aggregator.runtime.stores import open_history, open_trade_store
+from aggregator.runtime.stores import open_history
+from aggregator.runtime.trade_stores import open_trade_store
 from aggregator.settings import Settings
 from aggregator.stores.letter_archive import ArchivedLetter
 from aggregator.stores.trades.sqlite import SqliteTrades

@@ -10,6 +10,7 @@ from aggregator.cli.doctor.archive import archive_check
 from aggregator.cli.doctor.checks import Finding, Level
 from aggregator.settings.loader import load
 from tests.parts.ports import free_port
+from tests.parts.site import reply, site
 
 
 def findings(address: str) -> Sequence[Finding]:
@@ -49,3 +50,25 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.says.startswith('S3: Could not connect to the endpoint URL: "http://127.0.0.1:')
     assert found.says.endswith('/lake"')
     assert found.mend == "check the endpoint, the region and the network (AGGREGATOR_ARCHIVE_URL)"
+
+
+@pytest.mark.parametrize(
+    ("code", "mend"),
+    [
+        ("ExpiredToken", "renew the credentials"),
+        ("InvalidToken", "renew the credentials"),
+        ("RequestTimeTooSkewed", "synchronise the clock"),
+        ("AccessDenied", "check the bucket, the credentials"),
+        ("InternalError", "check the endpoint, the region and the network"),
+    ],
+)
+async def test_the_advice_follows_the_code_of_s3(monkeypatch: pytest.MonkeyPatch, code: str, mend: str) -> None:
+    """Credentials that have expired, or a wrong clock, are no trouble of the network."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    async with site() as server:
+        server.answers["/lake"] = reply(f"<Error><Code>{code}</Code></Error>".encode(), "400 Bad Request")
+        (found,) = await asyncio.to_thread(findings, f"s3://lake?endpoint={server.url('')}")
+    assert found.level is Level.FAIL
+    assert code in found.says
+    assert found.mend.startswith(mend)

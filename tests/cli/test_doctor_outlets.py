@@ -1,8 +1,11 @@
 """The doctor checks outlets without sending an event."""
 
+import asyncio
 from pathlib import Path
 
-from aggregator.cli.doctor.checks import Level
+from aggregator.cli.doctor.checks import Level, run_checks
+from aggregator.cli.doctor.outlets import outlet_file_checks
+from aggregator.settings.loader import load
 from tests.outlets.examined import findings_of
 from tests.parts.certificates import server_context
 from tests.parts.site import site
@@ -33,3 +36,16 @@ async def test_a_process_that_sends_no_events_has_no_checks() -> None:
     """Such as one of the role api."""
     redis = {"role": "api", "cache_url": "redis://127.0.0.1"}
     assert await findings_of("stdout://", **redis) == []
+
+
+def test_the_file_of_events(tmp_path: Path) -> None:
+    """It must be writable, as the service does not start otherwise; no file is made."""
+    levels = []
+    for folder in ("", "no/"):
+        settings = load({"outlets": "stdout://", "outlets_path": f"{tmp_path}/{folder}outlets.db"})
+        (found, *_), _ = asyncio.run(run_checks(outlet_file_checks(settings), 10))
+        assert found.check == "outlets"
+        levels.append(found.level is Level.FAIL)  # a warning, where the folder of the test is lost with its container
+    assert levels == [False, True]
+    assert "AGGREGATOR_OUTLETS_PATH" in found.mend
+    assert list(tmp_path.iterdir()) == []

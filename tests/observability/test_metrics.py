@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import threading
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -77,6 +78,22 @@ def test_the_build_is_a_metric() -> None:
     registry = Metrics(CollectorRegistry()).registry
     labels = {"version": version("rt-price-aggregator"), "python": platform.python_version()}
     assert registry.get_sample_value("price_build_info", labels) == 1
+
+
+def test_the_disks_with_files_of_the_service(tmp_path: Path) -> None:
+    """Each disk is measured once: in a container, the volume of the outbox is another one than the current folder's."""
+    metrics, shared = Metrics(CollectorRegistry()), Path("/dev/shm")  # noqa: S108  # a file system of its own
+    if not shared.is_dir():
+        pytest.skip("there is no second file system here")
+    metrics.watch_disks([Path(), shared, shared, tmp_path / "missing"])
+    metrics.watch_disks([shared])
+    samples = [
+        (one.labels["path"], 0 <= one.value <= 100)
+        for family in metrics.registry.collect()
+        for one in family.samples
+        if one.name == "price_system_disk_usage_percent"
+    ]
+    assert samples == [(".", True), (str(shared), True)]
 
 
 def test_two_services_in_one_process_do_not_share_numbers() -> None:

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.errors import CannotGoOn, StoreUnavailable
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.stores import open_trade_reader, open_trade_store, patient
+from aggregator.runtime.attempts import patient
+from aggregator.runtime.trade_stores import open_trade_reader, open_trade_store
 from aggregator.settings import Settings
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import NOW

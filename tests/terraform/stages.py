@@ -139,6 +139,15 @@ class Deployment:
             *(one["VpcEndpointId"] for one in endpoints if one["State"] != "deleted"),
         ]
 
+    def denied(self, role: str) -> dict[str, str]:
+        """Return the calls that a role of the workflows may not have made for it, and the service that would."""
+        found = self.client("iam").get_role_policy(RoleName=f"prices-workflow-{role}", PolicyName="what-it-calls")
+        return {
+            one["Action"]: one["Condition"]["StringLike"]["kms:ViaService"]
+            for one in found["PolicyDocument"]["Statement"]
+            if one["Effect"] == "Deny" and "Condition" in one
+        }
+
     @property
     def buckets(self) -> set[str]:
         """The names of all buckets."""
@@ -171,6 +180,8 @@ def test_stages_come_up_repeat_and_go(deployment: Deployment) -> None:
     assert deployment.client("kinesis").list_streams()["StreamNames"] == ["prices-production-trades"]
     (service,) = deployment.client("ecs").list_services(cluster="prices-production")["serviceArns"]
     assert service.endswith("/processor")
+
+    assert deployment.denied("plan") == deployment.denied("deploy") == {"kms:Decrypt": "ssm.*"}
 
     deployment.done("up")  # without DIGEST: the image stays
     assert deployment.made() == made

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from aggregator.runtime.parts.outlet_topics import missing_topics
 from aggregator.settings.loader import load
 from tests.parts.process import ROOT
 from tests.parts.terraform import ACCOUNT, DIGESTS, Plan, of_machine, roles, statements, templates
@@ -252,3 +253,5 @@ def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.Mo
         assert (settings.role, settings.hot_size, settings.retention_days) == (role, 50, 30)
         assert set(settings.allowed_hosts) > {"prices.example.com", "*.eu-west-1.elb.amazonaws.com"}
         assert bool(settings.trusted_proxies) == (role == "api")
+        wanted = {topic for outlet in settings.outlet_addresses for topic in outlet.filter.topics}
+        assert wanted.isdisjoint(missing_topics(settings)), "it would refuse to start"

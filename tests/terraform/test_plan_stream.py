@@ -239,6 +239,7 @@ def test_the_archive_becomes_cheaper_and_queries_are_bounded(plan: Plan) -> None
         assert moves == {30: "STANDARD_IA", 90: "GLACIER_IR"}
         assert not rules[name]["expiration"]
     assert rules["dead-letters"]["expiration"][0]["days"] == 365
+    assert [rules[name]["expiration"][0]["days"] for name in ("raw", "raw-errors")] == [90, 90]
     configuration = plan.one("aws_athena_workgroup")["configuration"][0]
     assert configuration["enforce_workgroup_configuration"]
     assert configuration["bytes_scanned_cutoff_per_query"] == 100 * 1024**3

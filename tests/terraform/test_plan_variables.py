@@ -55,7 +55,9 @@ def refused_by_variables(tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 def refused(refused_by_variables: Callable[[Mapping[str, object]], str]) -> str:
     """Return what Terraform says of variables that do not fit together."""
     return refused_by_variables(
-        EVERYTHING | {"hostnames": [], "exchanges": "binance,kraken", "nat_gateways": "none", "streaming": None}
+        EVERYTHING
+        | {"hostnames": [], "exchanges": "binance,kraken", "nat_gateways": "none", "streaming": None}
+        | {"fanout": {"topics": ["sentiment"]}}
     )
 
 
@@ -95,7 +97,7 @@ def test_wrong_variables_are_told_before_anything_happens(
         "api": {"min": 3, "max": 2},
         "streaming": {"shards": 0},
         "processors": {"runs_on": "lambda"},
-        "fanout": {"topics": ["news"]},
+        "fanout": {"topics": ["features"]},
         "lake": {"scan_gb": 0},
     }
     assert refused_by_variables(wrong).count("Invalid value for variable") >= len(wrong)
@@ -113,7 +115,8 @@ def test_real_exchanges_need_a_way_out(refused: str) -> None:
 
 
 def test_parts_of_the_stream_need_each_other(refused: str) -> None:
-    """Processors and Firehose without a stream are an error."""
+    """Processors and Firehose without a stream are an error, and a topic of events without what makes them."""
+    assert "The topic sentiment needs settings.NEWS" in refused
     assert "Processors read a stream and write to tables" in refused
     assert "Firehose reads the stream" in refused
 

@@ -258,7 +258,7 @@ def test_a_machine_that_is_to_go_drains_first(machine: Machine, metadata: str, *
         assert more == []
     else:
         (copied,) = more
-        files = " ".join(rf"--include {name}.db\*" for name in ("outbox", "trades-outbox", "dead-letters"))
+        files = " ".join(rf"--include {name}.db\*" for name in ("outbox", "trades-outbox", "outlets", "dead-letters"))
         assert re.search(rf"^aws s3 cp --recursive .* {files} {machine.data} s3://rescue/i-0123-\d{{8}}T", copied)
 
 

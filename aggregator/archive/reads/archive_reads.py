@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
-from aggregator.archive.duck import Connection, connect
+from aggregator.archive.duck import FRESH_SECONDS, Connection, connect
 from aggregator.archive.errors import Interrupted
 from aggregator.archive.reads.pages import Form, Page, read_page
 from aggregator.archive.storages.address import ArchiveAddress
@@ -20,7 +20,6 @@ _MOST_WAITING = 8  # more reads are refused
 ARCHIVE_SECONDS = 5.0  # of a read, with its wait for others
 MOST_FILES = 600  # of one page
 _MEMORY = "256MB"
-_FRESH_SECONDS = 600.0  # after which a connection is made anew, as credentials of S3 expire
 
 
 class ArchiveReads:
@@ -68,7 +67,7 @@ class ArchiveReads:
     def _cursor(self) -> Connection:
         """Return a connection to one database, which is made anew from time to time. Threads may call it."""
         with self._lock:
-            if self._connection is None or time.monotonic() - self._made_at > _FRESH_SECONDS:
+            if self._connection is None or time.monotonic() - self._made_at > FRESH_SECONDS:
                 self._connection = connect(self._address, _MEMORY)
                 self._made_at = time.monotonic()
             cursor = self._connection.cursor()

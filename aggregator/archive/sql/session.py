@@ -92,6 +92,12 @@ class SqlSession:
                 self._letters = in_span(lake.files(PATTERN), spans[NAME])
             return {name: lake.entries(name, span) for name, span in spans.items() if name in DATASETS}
 
+    def is_empty(self, address: ArchiveAddress) -> bool:
+        """Whether an archive has no day of any dataset, and no dead letter. Raises StoreError, too."""
+        lake = ArchiveFiles(address, self._connection)
+        with self._in_time(self._connection):
+            return not any(lake.days(name) for name in DATASETS) and not lake.files(PATTERN)
+
     def prepare(self, address: ArchiveAddress | None, entries: Mapping[str, Sequence[FileEntry]]) -> None:
         """Create the views over the files of each dataset and the rows that were added, and lock the connection."""
         with self._in_time(self._connection):

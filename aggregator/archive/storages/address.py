@@ -72,8 +72,8 @@ def _bucket(url: str) -> S3Address:
     if unknown := sorted(query.keys() - _TAKES):
         raise ValueError(f"s3:// takes region and endpoint, not {', '.join(map(repr, unknown))}")
     endpoint = query.get("endpoint", [None])[-1]
-    if endpoint is not None and not (has_valid_port(endpoint) and re.fullmatch(r"https?://[^/\s'?#]+/?", endpoint)):
-        raise ValueError("endpoint is not http://host:port")
+    if endpoint is not None and not (has_valid_port(endpoint) and re.fullmatch(r"https?://[^/\s'?#@]+/?", endpoint)):
+        raise ValueError("endpoint is not http://host:port; credentials come from the chain of AWS")
     region = query.get("region", ["us-east-1"])[-1]
     if not re.fullmatch(r"[a-z0-9-]{1,40}", region):
         raise ValueError("region is not like us-east-1")

@@ -16,6 +16,10 @@ class S3Credentials(msgspec.Struct, frozen=True):
     token: str = ""
 
 
+PLACEHOLDERS = S3Credentials("none", "none")
+"""Credentials for an endpoint of our own where the chain of AWS has none."""
+
+
 def s3_credentials(address: S3Address) -> S3Credentials:
     """Return credentials from the chain of AWS; placeholders for an endpoint of our own without any.
 
@@ -29,5 +33,5 @@ def s3_credentials(address: S3Address) -> S3Credentials:
     if frozen is None or not frozen.access_key or not frozen.secret_key:
         if address.endpoint is None:
             raise StoreRefused("S3: no credentials in the environment, the files or the role of AWS")
-        return S3Credentials("none", "none")
+        return PLACEHOLDERS
     return S3Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aggregator.archive.storages.address import S3Address
-from aggregator.archive.storages.credentials import s3_credentials
+from aggregator.archive.storages.credentials import PLACEHOLDERS, s3_credentials
 from aggregator.archive.storages.definition import Conflict, StoredFile
 from aggregator.archive.storages.work_folder import delete_work_folder, make_work_folder
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
@@ -31,6 +31,7 @@ _WORDS = {
     "InvalidAccessKeyId": "the server does not know the access key",
     "SignatureDoesNotMatch": "the secret key is not that of the access key",
     "ExpiredToken": "the credentials have expired",
+    "InvalidToken": "the session token is not that of the access key",
     "RequestTimeTooSkewed": "the clock of this machine is wrong",
     "NoSuchBucket": "there is no such bucket",
 }
@@ -128,15 +129,15 @@ class S3Storage:
             self._client.close()
 
     def _connected(self) -> Any:
-        found = s3_credentials(self._address)
         endpoint = self._address.endpoint
+        found = s3_credentials(self._address)
+        given = found if found == PLACEHOLDERS else None  # else the chain, which renews what expires
         return botocore.session.get_session().create_client(
             "s3",
             region_name=self._address.region,
             endpoint_url=endpoint,
-            aws_access_key_id=None if endpoint is None else found.key,  # else the chain, which renews what expires
-            aws_secret_access_key=None if endpoint is None else found.secret,
-            aws_session_token=None if endpoint is None else found.token or None,
+            aws_access_key_id=given and given.key,
+            aws_secret_access_key=given and given.secret,
             config=Config(
                 connect_timeout=3,
                 read_timeout=30,

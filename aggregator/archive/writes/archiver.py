@@ -8,7 +8,8 @@ import asyncio
 import math
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -17,7 +18,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from aggregator.archive.datasets import Dataset
-from aggregator.archive.duck import Connection
+from aggregator.archive.duck import FRESH_SECONDS, Connection
 from aggregator.archive.layout import HOUR
 from aggregator.archive.sources import Source
 from aggregator.archive.storages.definition import Storage
@@ -85,9 +86,11 @@ class Archiver:
         self._part_rows = part_rows
         self._thread = ThreadPoolExecutor(1, "archive", _lower_priority)
         self._writer: RangeWriter | None = None
+        self._connected_at = 0.0  # monotonic seconds
         self._written: dict[tuple[str, Range], float] = {}  # when a range was written last, since the start
         # When a range was first seen marked; those that an earlier run has left wait since their end.
         self._seen = {(one.dataset.name, left): -math.inf for one in channels for left in one.marker.pending}
+        self._failed: set[tuple[str, Range]] = set()
         self._hours: set[tuple[str, int]] = set()  # hours with files that may be joined
         self._is_closed = False
         self._log = structlog.get_logger()
@@ -123,16 +126,11 @@ class Archiver:
         """Archive; never returns."""
         backoff = Backoff(_LONGEST_PAUSE)
         while True:
-            try:
-                await self.archive_due()
-                await self.compact_due()
-                for channel in self._channels:
-                    await backfill(channel.source, channel.marker, self._assets, self._now() - channel.backfilled)
-            except StoreError as error:
-                self._metrics.errors.inc()
+            errors = [await self._tried(step) for step in (self.archive_due, self.compact_due, self._backfill)]
+            if found := next(filter(None, errors), ""):
                 if not self.trouble:
-                    self._log.warning("archive_failing", error=str(error))
-                self.trouble = str(error)
+                    self._log.warning("archive_failing", error=found)
+                self.trouble = found
                 await backoff.pause()
                 continue
             if self.trouble:
@@ -140,17 +138,36 @@ class Archiver:
                 self.trouble, backoff = "", Backoff(_LONGEST_PAUSE)
             await asyncio.sleep(_LOOK_SECONDS)
 
+    async def _tried(self, step: Callable[[], Awaitable[None]]) -> str:
+        """Do a step; return its error. A file that cannot be joined does not keep others from being written."""
+        try:
+            await step()
+        except StoreError as error:
+            self._metrics.errors.inc()
+            return str(error)
+        return ""
+
+    async def _backfill(self) -> None:
+        for channel in self._channels:
+            await backfill(channel.source, channel.marker, self._assets, self._now() - channel.backfilled)
+
     async def archive_due(self, *, also_open: bool = False) -> None:
-        """Write the marked ranges that are complete, the oldest first; all with `also_open`. Raises StoreError."""
+        """Write the marked ranges that are complete, the oldest first; all with `also_open`. Raises StoreError.
+
+        Those that failed last come after all others: one whose file is broken must not hold these up.
+        """
         now = self._now()
         marked = {(channel.dataset.name, one) for channel in self._channels for one in channel.marker.pending}
         self._seen = {key: self._seen.get(key, now) for key in marked}
-        for channel in self._channels:
-            for one in sorted(channel.marker.pending):
-                written = self._written.get((channel.dataset.name, one), 0.0)
-                again = 0.0 if written > now else written + channel.marker.seconds  # the clock was set back
-                if also_open or now >= max(one[1] + _GRACE_SECONDS, again):
-                    await self.archive(channel, one)
+        self._failed &= marked
+        due = [(channel, one) for channel in self._channels for one in sorted(channel.marker.pending)]
+        for channel, one in sorted(due, key=lambda each: (each[0].dataset.name, each[1]) in self._failed):
+            written = self._written.get((channel.dataset.name, one), 0.0)
+            again = 0.0 if written > now else written + channel.marker.seconds  # the clock was set back
+            if also_open or now >= max(one[1] + _GRACE_SECONDS, again):
+                self._failed.add((channel.dataset.name, one))
+                await self.archive(channel, one)
+                self._failed.discard((channel.dataset.name, one))
         if len(self._written) > _MOST_WRITTEN:
             self._written = {key: at for key, at in self._written.items() if now - at < HOUR}
 
@@ -224,6 +241,8 @@ class Archiver:
     async def _opened(self) -> RangeWriter:
         if self._writer is None:
             self._writer = await self._in_thread(self._open)
+        elif time.monotonic() - self._connected_at > FRESH_SECONDS:
+            self._writer = await self._in_thread(self._connected)
         return self._writer
 
     def _open(self) -> RangeWriter:
@@ -231,7 +250,12 @@ class Archiver:
         for channel in self._channels:
             name = channel.dataset.name
             self._hours |= {(name, hour) for hour in hours_with_several(self._storage, name, self._now())}
-        return RangeWriter(self._storage, self._connect(), self._part_rows)
+        return self._connected()
+
+    def _connected(self) -> RangeWriter:
+        writer = RangeWriter(self._storage, self._connect(), self._part_rows)
+        self._connected_at = time.monotonic()
+        return writer
 
     @asynccontextmanager
     async def _spooled(self, channel: Channel, one: Range) -> AsyncIterator[Spool]:

@@ -20,8 +20,9 @@ from aggregator.numerals import counted
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import RangeTooLong
 from aggregator.prices.tiers import Catalog
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.progress import replay_bar
-from aggregator.runtime.stores import catalog_of, open_trade_reader
+from aggregator.runtime.trade_stores import open_trade_reader
 from aggregator.settings import Settings
 from aggregator.stores.sqlite import parse_sqlite_url
 from aggregator.strategy.backtest import AssetBacktest, run_backtest

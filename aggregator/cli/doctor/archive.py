@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aggregator.archive.storages.address import ArchiveAddress, FolderAddress, parse_archive_url
@@ -19,6 +19,14 @@ _MEND_ACCESS = (
     "check the bucket, the credentials (AWS_…, profile or role), and their rights to list, get, put and delete"
 )
 _MEND_PLACE = "check the endpoint, the region and the network"
+_RENEW = "renew the credentials (AWS_SESSION_TOKEN and the keys beside it, the login of the profile, or the role)"
+_MENDS: Mapping[str, str] = {  # of S3's codes that may pass by themselves, and so are no refusals to the service
+    "ExpiredToken": _RENEW,
+    "InvalidToken": _RENEW,
+    "TokenRefreshRequired": _RENEW,
+    "RequestExpired": _RENEW,
+    "RequestTimeTooSkewed": "synchronise the clock of this machine (chrony, systemd-timesyncd)",
+}
 
 
 async def archive_check(settings: Settings) -> Sequence[Finding]:
@@ -34,7 +42,9 @@ async def archive_check(settings: Settings) -> Sequence[Finding]:
 def _mend(address: ArchiveAddress, error: Exception) -> str:
     if isinstance(address, FolderAddress):
         return _MEND_FOLDER
-    return _MEND_ACCESS if isinstance(error, StoreRefused) else _MEND_PLACE
+    if isinstance(error, StoreRefused):
+        return _MEND_ACCESS
+    return next((mend for code, mend in _MENDS.items() if code in str(error)), _MEND_PLACE)
 
 
 def _try(address: ArchiveAddress, *, writing: bool) -> None:

@@ -19,7 +19,7 @@ from aggregator.cli.doctor.machine import (
     settings_check,
     symbols_check,
 )
-from aggregator.cli.doctor.outlets import outlet_checks
+from aggregator.cli.doctor.outlets import outlet_checks, outlet_file_checks
 from aggregator.cli.doctor.report import as_json, as_text, exit_code, with_flags, without_secrets
 from aggregator.cli.doctor.stores import history_checks, redis_check
 from aggregator.cli.doctor.table_stream import table_stream_checks
@@ -89,13 +89,14 @@ def _of_the_network(settings: Settings, context: Context, seconds: float) -> dic
     """Return the checks of stores, outlets and exchanges, and of the clock, which compares with theirs."""
     checks: dict[str, Check] = {"redis": partial(redis_check, settings, context)}
     if settings.role == "streams":  # it has neither stores nor exchanges
-        return checks | table_stream_checks(settings, 0.8 * seconds) | outlet_checks(settings, 0.8 * seconds)
+        outlets = outlet_file_checks(settings) | outlet_checks(settings, 0.8 * seconds)
+        return checks | table_stream_checks(settings, 0.8 * seconds) | outlets
     if settings.alerts_file:
         checks["alerts"] = partial(alerts_check, settings)
     checks |= history_checks(settings) | trade_checks(settings, 0.8 * seconds) | event_checks(settings)
     if settings.archive_url:
         checks["archive"] = partial(archive_check, settings)
-    checks |= outlet_checks(settings, 0.8 * seconds)
+    checks |= outlet_file_checks(settings) | outlet_checks(settings, 0.8 * seconds)
     if settings.role not in ("api", "processor"):  # roles without exchanges
         for exchange in exchange_targets(settings.exchanges):
             checks[f"exchange {exchange.name}"] = partial(exchange_check, settings, exchange, context)

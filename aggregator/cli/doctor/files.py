@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from aggregator.cli.doctor.checks import Finding, failure, passed, warning
 from aggregator.errors import CannotGoOn
-from aggregator.runtime.stores import attempt
+from aggregator.runtime.attempts import attempt
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.waiting_file import Size, WaitingFile
 
@@ -17,11 +17,12 @@ _LEAST_FREE = 64 << 20  # bytes on the disk
 
 
 class CheckedFile(NamedTuple):
-    """A file, the name of its check, and the setting that names the file."""
+    """A file, the name of its check, and the setting that names the file. `bound` is that of its largest size."""
 
     check: str
     path: Path
     setting: str
+    bound: str = "AGGREGATOR_OUTBOX_MAX_BYTES"
 
 
 class File(Protocol):
@@ -40,7 +41,7 @@ class File(Protocol):
 async def try_store(checked: CheckedFile, make: Callable[[Path], File]) -> Sequence[Finding]:
     """Check the file of a store: it must be writable, on a disk with room."""
     await _try_file(checked, make)
-    found = await asyncio.to_thread(_room, checked.check, checked.path, 0)
+    found = await asyncio.to_thread(_room, checked, 0)
     return found or [passed(checked.check, f"{checked.path} can be written")]
 
 
@@ -53,7 +54,7 @@ async def try_outbox(
     """
     check, path = checked.check, checked.path
     size = await _try_file(checked, make)
-    found = [*await asyncio.to_thread(_room, check, path, most - size.bytes), *_letters(check, size, records)]
+    found = [*await asyncio.to_thread(_room, checked, most - size.bytes), *_letters(check, size, records)]
     kind = await asyncio.to_thread(_volatile, path.parent)
     if kind and writing:
         mend = f"put it on a persistent disk or volume ({checked.setting})"
@@ -86,17 +87,18 @@ def _remove(file: Path) -> None:
 def _letters(check: str, size: Size, records: str) -> list[Finding]:
     if not size.dead:
         return []
-    return [warning(check, f"the store has refused {size.dead} {records} for good", "aggregator dead-letters list")]
+    return [warning(check, f"{size.dead} {records} were refused for good", "aggregator dead-letters list")]
 
 
-def _room(check: str, path: Path, may_grow: int) -> list[Finding]:
+def _room(checked: CheckedFile, may_grow: int) -> list[Finding]:
     """Return a failure below a minimum of free disk, a warning below the bytes that the file may still grow by."""
+    check, path = checked.check, checked.path
     free = shutil.disk_usage(path.parent).free
     says = f"{free >> 20} MiB are free at {path.parent.absolute()}"
     if free < _LEAST_FREE:
         return [failure(check, says, "free some disk space")]
     if free < may_grow:
-        mend = "free some disk space, or lower AGGREGATOR_OUTBOX_MAX_BYTES"
+        mend = f"free some disk space, or lower {checked.bound}"
         return [warning(check, f"{says}, and the file may grow by {may_grow >> 20} MiB", mend)]
     return []
 

@@ -14,8 +14,8 @@ from aggregator.cli.doctor.report import place
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.models import FUTURE_TOLERANCE, Tier
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.parts.analytics.build_alerts import rules_of_file
-from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
 from aggregator.settings.loader import SettingsError
 

@@ -1,14 +1,16 @@
-"""Checks of the outlets: address, connection, certificate and rights. No event is sent."""
+"""Checks of the outlets: address, connection, certificate and rights, and the file of events. No event is sent."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from aggregator.cli.doctor.checks import Check, Finding, failure, passed
+from aggregator.cli.doctor.files import CheckedFile, try_outbox
 from aggregator.cli.doctor.trades import CheckedTopic, kafka_check
 from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.definition import OutletParts
+from aggregator.outlets.outbox.queue_file import QueueFile
 from aggregator.outlets.ports import OutletAway
 from aggregator.outlets.receivers.kafka import kafka_address
 from aggregator.outlets.receivers.webhook.webhook import client_of
@@ -30,6 +32,20 @@ def outlet_checks(settings: Settings, seconds: float) -> dict[str, Check]:
         name = f"outlet {address.name}"
         checks[name] = partial(_LOOKS.get(address.scheme, nothing_to_check), settings, address, name, seconds)
     return checks
+
+
+def outlet_file_checks(settings: Settings) -> dict[str, Check]:
+    """Return the check of the file in which events wait; none where nothing is sent."""
+    if settings.role == "api" or not settings.outlet_addresses:
+        return {}
+    return {"outlets": partial(file_check, settings)}
+
+
+async def file_check(settings: Settings) -> Sequence[Finding]:
+    """Check the outbox of the outlets: it must be writable, on a persistent disk with room for its largest size."""
+    path, most = settings.outlets_path, settings.outlets_max_bytes
+    checked = CheckedFile("outlets", path, "AGGREGATOR_OUTLETS_PATH", "AGGREGATOR_OUTLETS_MAX_BYTES")
+    return await try_outbox(checked, lambda file: QueueFile(file, most), most, "events", writing=True)
 
 
 async def nothing_to_check(_: Settings, address: OutletAddress, name: str, __: float) -> Sequence[Finding]:

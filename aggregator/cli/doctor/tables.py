@@ -6,7 +6,7 @@ from typing import NamedTuple
 from aggregator.cli.doctor.checks import Finding, failure, passed, warning
 from aggregator.cli.doctor.report import place
 from aggregator.errors import StoreError, StoreRefused
-from aggregator.runtime.stores import attempt
+from aggregator.runtime.attempts import attempt
 from aggregator.stores.dynamodb import DynamoAddress
 from aggregator.stores.dynamodb.connected_table import ConnectedTable
 

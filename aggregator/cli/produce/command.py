@@ -16,9 +16,9 @@ from aggregator.cli.produce.pace import Pace
 from aggregator.cli.produce.records import ENCODERS
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.libraries.extras import install
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.lifecycle import complain, run
 from aggregator.runtime.progress import load_bar
-from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
 from aggregator.trades.event_log.kafka.address import EXAMPLE, KafkaAddress, KafkaSecurity, parse_kafka_url
 

@@ -13,6 +13,7 @@ import msgspec
 from aggregator.archive.archive_files import covered, over
 from aggregator.archive.duck import connect
 from aggregator.archive.errors import QueryRefused
+from aggregator.archive.layout import MANIFEST
 from aggregator.archive.sql.hot import gaps
 from aggregator.archive.sql.session import Bounds, SqlSession
 from aggregator.archive.storages.address import ArchiveAddress, FolderAddress, parse_archive_url
@@ -27,6 +28,7 @@ _QUIET_SECONDS = 1.0  # a query that is faster shows no bar
 _LOOK_SECONDS = 0.1
 _TEMPORARY = 4  # times the memory, of temporary files
 _THREADS = 2
+_SOME_DAY = "year=2026/month=11/day=30"
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -73,6 +75,8 @@ async def _answer(session: SqlSession, address: ArchiveAddress | None, hot: HotS
     """Find files and rows, run the query, and write its result."""
     spans = await asyncio.to_thread(session.spans)
     entries = await asyncio.to_thread(session.entries, address, spans)
+    if spans and not any(entries.values()):
+        await _check_rows(session, address, hot, wanted)
     if hot is not None:
         try:
             async with asyncio.timeout(wanted.seconds):
@@ -85,6 +89,23 @@ async def _answer(session: SqlSession, address: ArchiveAddress | None, hot: HotS
             raise session.stop_error() from error
     await asyncio.to_thread(session.prepare, address, entries)
     await asyncio.to_thread(write_result, session, wanted.target)
+
+
+async def _check_rows(
+    session: SqlSession, address: ArchiveAddress | None, hot: HotStores | None, wanted: Wanted
+) -> None:
+    """Raise CannotGoOn where no view could have a row: a wrong folder must not look like one without rows."""
+    if hot is not None and await hot.are_there():
+        return
+    if address is not None and not await asyncio.to_thread(session.is_empty, address):
+        return
+    if hot is None:
+        what = f"{str(wanted.source)[:100]} is no archive: it has no file such as trades/{_SOME_DAY}/{MANIFEST}"
+        raise CannotGoOn(what, "name another with --from")
+    raise CannotGoOn(
+        "no store of the settings has a file, and there is no archive",
+        "name their folder with --data-dir (the files of the demo: --data-dir data)",
+    )
 
 
 async def _watch(working: asyncio.Task[None], session: SqlSession, stop: asyncio.Event) -> None:

@@ -13,9 +13,11 @@ from aggregator.archive.sources import Source, StoredEvents, StoredPrices, Store
 from aggregator.archive.sql.hot import hot_rows
 from aggregator.archive.sql.session import SqlSession
 from aggregator.observability.metrics import Metrics
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.event_stores import open_events_and_positions
 from aggregator.runtime.parts.trades.build_features import KEPT_SECONDS, features_files
-from aggregator.runtime.stores import catalog_of, open_history, open_trade_reader
+from aggregator.runtime.stores import open_history
+from aggregator.runtime.trade_stores import open_trade_reader
 from aggregator.settings import Settings
 from aggregator.stores.events.sqlite import SqliteEvents
 from aggregator.stores.sqlite import parse_sqlite_url
@@ -64,18 +66,27 @@ class HotStores:
             async for lines in hot_rows(source, assets, [_past(one) for one in spans[name]]):
                 await asyncio.to_thread(session.add, name, lines)
 
-    async def _is_there(self, name: str) -> bool:
-        """Whether the store can have rows. A missing file is named on stderr."""
+    async def are_there(self) -> bool:
+        """Whether any store of the settings can have rows."""
+        return any([await self._can_have_rows(name) for name in DATASETS])
+
+    async def _can_have_rows(self, name: str) -> bool:
         if name == FEATURES.name:
             return bool(await asyncio.to_thread(features_files, self._settings.archive_path))
         url: str = getattr(self._settings, _URLS[name])
-        if url.startswith("memory:"):
-            return False
-        if not url.startswith("sqlite:") or await asyncio.to_thread(parse_sqlite_url(url).is_file):
+        if url.startswith("sqlite:"):
+            return await asyncio.to_thread(parse_sqlite_url(url).is_file)
+        return not url.startswith("memory:")
+
+    async def _is_there(self, name: str) -> bool:
+        """Whether the store can have rows. A missing file is named on stderr."""
+        if await self._can_have_rows(name):
             return True
-        path = parse_sqlite_url(url)
-        hint = "" if path.is_absolute() else " (the files of the demo: --data-dir data)"
-        sys.stderr.write(f"aggregator: there is no file {path}: {name} are those of the archive{hint}\n")
+        url: str = getattr(self._settings, _URLS[name]) if name in _URLS else ""
+        if url.startswith("sqlite:"):
+            path = parse_sqlite_url(url)
+            hint = "" if path.is_absolute() else " (the files of the demo: --data-dir data)"
+            sys.stderr.write(f"aggregator: there is no file {path}: {name} are those of the archive{hint}\n")
         return False
 
     async def _features(self) -> EventReader:

@@ -59,6 +59,7 @@ class Metrics:
         self.strategy = StrategyMetrics(registry)
         self.is_shared = SHARED_FOLDER in os.environ
         self._exposition = Exposition(registry, is_shared=self.is_shared)
+        self.watch_disks = self._exposition.watch_disks
         self._create_alerted_series()
 
     def _create_alerted_series(self) -> None:

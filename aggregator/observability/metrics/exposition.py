@@ -16,6 +16,7 @@ class Exposition:
     def __init__(self, registry: CollectorRegistry, *, is_shared: bool) -> None:
         self._registry = registry
         machine = Machine()
+        self.watch_disks = machine.watch_disks
         self._flushes: list[Callable[[], None]] = [machine.measure]
         self._writing = asyncio.Lock()
         if is_shared:

@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import platform
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -40,6 +42,20 @@ class Machine(Collector):
 
     def __init__(self) -> None:
         self._cpu_percent = psutil.cpu_percent()  # 0: it begins the first interval
+        self._disks = [Path()]
+
+    def watch_disks(self, folders: Iterable[Path]) -> None:
+        """Measure the disks of these folders beside that of the current one, each disk once. Missing ones are left out.
+
+        In a container, the current folder is on another disk than the volume whose files grow.
+        """
+        known = {one.stat().st_dev for one in self._disks}
+        for folder in folders:
+            with suppress(OSError):
+                device = folder.stat().st_dev
+                if device not in known:
+                    known.add(device)
+                    self._disks.append(folder)
 
     def measure(self) -> None:
         """Measure the CPU usage. psutil keeps the beginning of the interval for each thread."""
@@ -47,9 +63,15 @@ class Machine(Collector):
 
     def collect(self) -> list[GaugeMetricFamily]:
         """Return the three gauges."""
-        disk = GaugeMetricFamily("price_system_disk_usage_percent", "Used, of the whole disk.", labels=["path"])
-        usage = shutil.disk_usage(".")
-        disk.add_metric(["."], 100 * usage.used / usage.total)
+        disk = GaugeMetricFamily(
+            "price_system_disk_usage_percent",
+            "Used, of the whole disk: that of the current folder, and others with files of the service.",
+            labels=["path"],
+        )
+        for folder in self._disks:
+            with suppress(OSError):  # it may be gone
+                usage = shutil.disk_usage(folder)
+                disk.add_metric([str(folder)], 100 * usage.used / max(usage.total, 1))
         return [
             GaugeMetricFamily("price_system_cpu_usage_percent", "All cores.", value=self._cpu_percent),
             GaugeMetricFamily("price_system_memory_usage_percent", "Of all.", value=psutil.virtual_memory().percent),

@@ -4,6 +4,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from aggregator.observability.metrics import buckets
 
+LOST = ("prices", "rest", "all")
+"""The values of `topic` under which lost events are counted; `all` are those of an outlet that has ended."""
+
 _LABEL = ("outlet",)
 
 
@@ -63,4 +66,6 @@ class OutletMetrics:
             count.labels(outlet)
         for value in (self.waiting, self.oldest, self.away, self.sending):
             value.labels(outlet).set(0)
+        for topic in LOST:  # at 0: an alert on an increase does not see the first one if the series appears with it
+            self.lost.labels(topic)
         self.delay.labels(outlet)

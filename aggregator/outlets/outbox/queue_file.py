@@ -6,11 +6,12 @@ from hashlib import blake2b
 from pathlib import Path
 from secrets import randbits
 from struct import pack
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from aggregator.models import encode
+from aggregator.outlets.outbox.sent_keys import SENT_KEYS, KeyPurge, older_key, unsent
 from aggregator.outlets.ports import OutletEvent
 from aggregator.stores.database import Connection
 from aggregator.stores.record_kind import Key, RecordKind
@@ -19,13 +20,11 @@ from aggregator.stores.waiting_file import MOST_VALUES, DeadLetter, Row, Waiting
 DEDUP_SECONDS = 300.0
 _LATE_SECONDS = 10.0  # between writing and delivery: the time of delivery counts then
 _SECOND = 1_000_000_000  # ids and times of keys are in nanoseconds
-_PURGED = 5000  # keys deleted at a time
 _NEVER_GIVEN_UP = ("anomalies", "signals", "alerts")
 _AFTER = "WHERE outlet = ?3 AND id > ?1 ORDER BY id LIMIT ?2"
 _KEPT, _REST, _PRICES = "kept", "rest", "prices"
-_SEEN = """;
-CREATE TABLE seen (digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX seen_by_at ON seen (at);
+_MORE = f""";
+{SENT_KEYS};
 CREATE TABLE ended (outlet TEXT PRIMARY KEY, at REAL NOT NULL, reason TEXT NOT NULL)
 """
 
@@ -76,11 +75,6 @@ def _seen_key(record: Queued) -> bytes:
     return pack(">d", record.timestamp) + digest_of(record)
 
 
-def _older(seen_key: bytes) -> str:
-    """Return the key as files of version 301 have it."""
-    return seen_key[8:].hex()
-
-
 def _key(record: Queued) -> Key:
     return (record.outlet, _seen_key(record))  # the second is no column: `QueueFile._insert` takes it
 
@@ -102,7 +96,7 @@ QUEUED = RecordKind(
     version=302,
     kept=(_KEPT,),
     copied=301,
-    more=_SEEN,
+    more=_MORE,
 )
 """When the file is full, the oldest prices are given up first, then trades and sentiment; the others never."""
 
@@ -115,6 +109,7 @@ class QueueFile(WaitingFile[Queued]):
 
     def __init__(self, path: Path, most_bytes: int) -> None:
         super().__init__(path, most_bytes, QUEUED)
+        self._purge = KeyPurge([f"waiting_{group}" for group in self.kind.groups])
 
     async def identity(self) -> str:
         """Return what tells this file from those of other machines; it stays the same for the life of the file."""
@@ -178,7 +173,7 @@ class QueueFile(WaitingFile[Queued]):
         """Delete rows that the outlet has taken; their keys stay for 300 seconds."""
         now = time.time_ns()
         keys = [_seen_key(row.record) for row in rows if row.id < now - _LATE_SECONDS * _SECOND]
-        late = [*keys, *map(_older, keys)]
+        late = [*keys, *map(older_key, keys)]
 
         def delete(connection: Connection) -> None:
             self._remove(connection, rows)
@@ -190,18 +185,10 @@ class QueueFile(WaitingFile[Queued]):
         await self._file.write(delete)
 
     async def purge(self) -> int:
-        """Delete keys that were sent more than 300 seconds ago; return how many. Keys of waiting rows stay."""
-        latest = time.time_ns() - int((DEDUP_SECONDS + _LATE_SECONDS) * _SECOND)
-        firsts = (f"SELECT min(id) AS first FROM waiting_{group}" for group in self.kind.groups)
-        oldest = f"SELECT min(first) FROM ({' UNION ALL '.join(firsts)})"
-
-        def purge(connection: Connection) -> int:
-            first = connection.execute(oldest).fetchone()[0]
-            until = latest if first is None else min(latest, first)
-            chosen = f"SELECT digest FROM seen WHERE at < ? ORDER BY at LIMIT {_PURGED}"
-            return connection.execute(f"DELETE FROM seen WHERE digest IN ({chosen})", (until,)).rowcount
-
-        return await self._file.write(purge)
+        """Delete keys that were sent 300 seconds ago, but for those of waiting rows; return how many were looked at."""
+        now = time.time_ns()
+        latest = now - int((DEDUP_SECONDS + _LATE_SECONDS) * _SECOND)
+        return await self._file.write(lambda connection: self._purge.some(connection, latest, now))
 
     async def last_handed(self) -> float | None:
         """Return when an event was appended last, in unix seconds; None if that is unknown."""
@@ -232,13 +219,15 @@ class QueueFile(WaitingFile[Queued]):
     async def retry(self, letter: DeadLetter, retries: int) -> None:
         """As `replay`; the event has come back `retries` times by itself."""
         record = msgspec.structs.replace(_decoder.decode(letter.body), retries=retries)
-        new = (self._next_id(), *self.kind.key(record), self.kind.encode(record))
+        key, body = self.kind.key(record), self.kind.encode(record)
 
         def replay(connection: Connection) -> None:
             if connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,)).rowcount:
                 own = _seen_key(record)
-                connection.execute("DELETE FROM seen WHERE digest IN (?, ?) AND at = ?", (own, _older(own), letter.id))
-                self._insert(connection, self.kind.group(record), [new])
+                keys = (own, older_key(own), letter.id)
+                connection.execute("DELETE FROM seen WHERE digest IN (?, ?) AND at = ?", keys)
+                self._pass_others(connection)
+                self._insert(connection, self.kind.group(record), [(self._next_id(), *key, body)])
 
         await self._file.write(replay)
 
@@ -246,36 +235,7 @@ class QueueFile(WaitingFile[Queued]):
         """Insert the rows whose keys are new; return the ids of the others."""
         if not rows:
             return []
-        new = _unseen(connection, _unseen_before(connection, rows))
+        new = unsent(connection, rows)
         super()._insert(connection, group, [(row_id, outlet, body) for row_id, outlet, _, body in new])
         ids = {row[0] for row in new}
         return [row_id for row_id, *_ in rows if isinstance(row_id, int) and row_id not in ids]
-
-
-def _unseen_before(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
-    """Return the rows whose key was not noted by version 301, as long as such keys are left: they are texts."""
-    if connection.execute("SELECT 1 FROM seen WHERE digest < x'' LIMIT 1").fetchone() is None:
-        return rows
-    known: set[str] = set()
-    for first in range(0, len(rows), MOST_VALUES):
-        some = [_older(row[2]) for row in rows[first : first + MOST_VALUES]]
-        query = f"SELECT digest FROM seen WHERE digest IN ({','.join('?' * len(some))})"
-        known.update(digest for (digest,) in connection.execute(query, some))
-    return [row for row in rows if _older(row[2]) not in known]
-
-
-def _unseen(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
-    """Note the keys of rows; return the rows whose key was not noted before. An id is the time of its key."""
-    if not rows:
-        return rows
-    pairs = [(row[2], row[0]) for row in rows]
-    inserted, most = 0, MOST_VALUES // 2
-    for first in range(0, len(pairs), most):
-        some = pairs[first : first + most]
-        statement = f"INSERT OR IGNORE INTO seen VALUES {','.join(['(?,?)'] * len(some))}"
-        inserted += connection.execute(statement, [value for pair in some for value in pair]).rowcount
-    if inserted == len(rows):
-        return rows
-    query = "SELECT at FROM seen WHERE at BETWEEN ? AND ?"
-    noted = {at for (at,) in connection.execute(query, (rows[0][0], rows[-1][0]))}
-    return [row for row in rows if row[0] in noted]

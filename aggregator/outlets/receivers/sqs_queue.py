@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from aggregator.errors import StoreRefused, StoreUnavailable, in_words, printable
+from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, in_words, printable
 from aggregator.libraries.aws import new_client
 from aggregator.outlets.ports import DELIVERED, Answer, OutletAway, OutletEvent, Verdict
 
@@ -73,7 +73,10 @@ class SqsQueue:
         self._looking = asyncio.Lock()
 
     async def open(self) -> None:
-        """Create the client; sends nothing yet. Raises StoreRefused without a region."""
+        """Create the client; sends nothing yet. Raises StoreRefused without a region.
+
+        Where it fails, such as with the credentials of a container that cannot be fetched, each call tries again.
+        """
         try:
             self._client = await self._stack.enter_async_context(
                 await new_client(
@@ -156,13 +159,17 @@ class SqsQueue:
             raise OutletAway(text, is_unsure=status >= _ERROR_STATUS) from error
         except _NOT_SENT as error:
             raise OutletAway(f"SQS: {printable(str(error))}") from error
+        except StoreError as error:  # of `open`
+            raise OutletAway(str(error)) from error
         except (BotoCoreError, ResponseParserError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             # The last four come from reading a body that is not Amazon's.
             raise OutletAway(f"SQS: {in_words(error)}", is_unsure=True) from error
 
     async def _find(self) -> None:
-        """Ask for the address of the queue, unless it is known."""
+        """Ask for the address of the queue, unless it is known; create the client, if `open` could not."""
         async with self._looking:
+            if self._client is None:
+                await self.open()
             if not self._url:
                 owner = {} if self._account is None else {"QueueOwnerAWSAccountId": self._account}
                 answer = await self._client.get_queue_url(QueueName=self._name, **owner)

@@ -51,6 +51,7 @@ from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
+from aggregator.runtime.parts.access_policy import policy_of
 from aggregator.runtime.parts.analytics.analytics_routes import analytics_routes, model_states
 from aggregator.runtime.parts.analytics.build_analytics import EventStores
 from aggregator.runtime.parts.archive_reads import StoredReads, with_archive
@@ -58,7 +59,6 @@ from aggregator.runtime.parts.cluster import Cluster
 from aggregator.runtime.parts.trades.build_trades import TradeStream
 from aggregator.runtime.parts.trades.shared_trades import TradeReads
 from aggregator.runtime.process import Process, RefreshPath, Stores
-from aggregator.runtime.stores import policy_of
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import LiveTrades

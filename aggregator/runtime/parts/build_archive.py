@@ -2,8 +2,8 @@
 
 from aggregator.archive.writes.marks import Marks
 from aggregator.runtime.archiving import Archiving
+from aggregator.runtime.attempts import Attempt
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import Attempt
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
 

@@ -20,9 +20,9 @@ from aggregator.outlets.ports import Outlet
 from aggregator.outlets.registry import make_outlet
 from aggregator.outlets.sources import PRICES, TRADES, HandingEvents, HandingPrices, HandingTrades, PriceEvents
 from aggregator.ports import History, Sink
+from aggregator.runtime.attempts import Attempt
 from aggregator.runtime.parts.outlet_topics import missing_topics
 from aggregator.runtime.process import Process, running
-from aggregator.runtime.stores import Attempt
 from aggregator.settings import PREFIX, Settings
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.redis.client import RedisClient

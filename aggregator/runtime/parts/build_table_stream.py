@@ -1,10 +1,11 @@
 """The role `streams`: the stream of a DynamoDB table that others write, and the outlets that get its events."""
 
 from aggregator.errors import CannotGoOn
+from aggregator.runtime.attempts import Attempt
 from aggregator.runtime.parts.build_outlets import open_outlets
 from aggregator.runtime.parts.trades.build_trades import open_dead_letters
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import Attempt, open_redis
+from aggregator.runtime.stores import open_redis
 from aggregator.settings import PREFIX
 from aggregator.trades.event_log.kinesis.table_stream_address import parse_table_stream_url
 from aggregator.trades.ports import LiveTrades

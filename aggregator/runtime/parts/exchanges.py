@@ -28,7 +28,7 @@ from aggregator.ports import Exchange, LocalCache
 from aggregator.prices.conversion import Conversions
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.circuit_breaker import BreakerGroup
-from aggregator.runtime.stores import conversions_of
+from aggregator.runtime.catalog import conversions_of
 from aggregator.settings import Settings
 
 _LONGEST_BRIEF = 10.0  # seconds that a breaker stays open while all breakers are; at most half a hot interval

@@ -87,7 +87,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
   }
 
   dynamic "rule" {
-    for_each = { dead-letters = 365, raw = var.settings.raw_days }
+    for_each = { dead-letters = 365, raw = var.settings.raw_days, raw-errors = var.settings.raw_days }
 
     content {
       id     = rule.key

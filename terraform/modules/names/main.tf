@@ -76,6 +76,8 @@ locals {
       OUTLETS_PATH = "/data/outlets.db"
       OUTLETS      = "sqs://${local.name.queue}?region=${var.region}&topics=${join(",", try(var.fanout.topics, []))}"
     } : {},
+    # A processor refuses to start with a topic that it has no events of.
+    role != "api" && contains(try(var.fanout.topics, []), "signals") ? { STRATEGY = "true" } : {},
   ) }
 }
 

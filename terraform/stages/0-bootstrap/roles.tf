@@ -89,7 +89,8 @@ resource "aws_iam_role_policy" "workflow" {
   policy   = each.key == "deploy" ? data.aws_iam_policy_document.deploy.json : data.aws_iam_policy_document.plan.json
 }
 
-# What may read a configuration may not read data: no objects of buckets but states, no items of tables, no secrets.
+# What may read a configuration may not read data: no objects of buckets but states, no items of tables, no secrets. API keys
+# are SecureStrings of SSM.
 data "aws_iam_policy_document" "plan" {
   #checkov:skip=CKV_AWS_356:lists and descriptions take no resource
   #checkov:skip=CKV_AWS_108:the states are what a plan reads
@@ -103,6 +104,20 @@ data "aws_iam_policy_document" "plan" {
     sid       = "ReadStates"
     actions   = ["s3:GetObject"]
     resources = ["${local.bucket}/*"]
+  }
+
+  # Whoever may read a parameter with a secret gets it decrypted: SSM's own key serves the whole account.
+  statement {
+    sid       = "NoSecrets"
+    effect    = "Deny"
+    actions   = ["kms:Decrypt"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringLike"
+      variable = "kms:ViaService"
+      values   = ["ssm.*"]
+    }
   }
 }
 
@@ -161,6 +176,20 @@ data "aws_iam_policy_document" "deploy" {
     effect    = "Deny"
     actions   = ["iam:*"]
     resources = ["${local.aws}:iam::${local.account}:role/${var.name}-workflow-*"]
+  }
+
+  # Whoever may read a parameter with a secret gets it decrypted: SSM's own key serves the whole account.
+  statement {
+    sid       = "NoSecrets"
+    effect    = "Deny"
+    actions   = ["kms:Decrypt"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringLike"
+      variable = "kms:ViaService"
+      values   = ["ssm.*"]
+    }
   }
 
   statement {

@@ -23,6 +23,7 @@ from aggregator.archive.manifest import FileEntry, Manifest, encode_manifest
 from aggregator.archive.sql.hot import gaps
 from aggregator.archive.sql.session import Bounds, SqlSession
 from aggregator.archive.storages.address import FolderAddress
+from aggregator.cli.main import main
 from aggregator.models import Trade, encode_as_strings
 from tests.archive.sql_scene import ASSETS, SPAN, Scene, add_trades, make_scene
 from tests.parts.lake import RANGE_SECONDS, write_lake
@@ -181,6 +182,19 @@ def test_a_store_that_is_missing(scene: Scene, tmp_path: Path, capsys: pytest.Ca
     assert not missing.exists()
     assert scene.sql("SELECT count(*) AS n FROM features", "--archive-url=", "--format=csv") == 0
     assert capsys.readouterr().out == "n\n0\n"
+
+
+def test_a_folder_without_anything(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder in which no view could have a row is an error, not an answer without rows."""
+    for options in ([], [f"--archive-url={tmp_path}"], ["--trades-url=memory://"]):
+        assert main(["sql", "FROM trades", f"--data-dir={tmp_path}", *options]) == 1
+        told = capsys.readouterr()
+        assert (told.out, "no store of the settings has a file" in told.err) == ("", True)
+    for folder in (tmp_path, scene.folder / "lake/trades"):
+        assert main(["sql", "SELECT count(*) FROM prices", "--from", str(folder)]) == 1
+        told = capsys.readouterr()
+        assert (told.out, f"{folder} is no archive" in told.err) == ("", True)
+    assert main(["sql", "SELECT 1", "--from", str(tmp_path)]) == 0
 
 
 def test_a_range_that_is_not_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Trades from a store to files: each once, whatever comes when."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -9,11 +10,13 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
+from aggregator.archive.duck import connect
 from aggregator.archive.storages.address import FolderAddress
-from aggregator.errors import StoreUnavailable
+from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Side, Trade
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.stores.trades.sqlite import SqliteTrades
+from tests.archive import parts
 from tests.archive.parts import HOUR, Archive, Clock, archived, archiving, files_of, keys, trade_at
 
 
@@ -203,6 +206,41 @@ async def test_a_small_file_is_written_once(archive: Archive, tmp_path: Path) ->
     assert (tmp_path / "lake" / path).read_bytes() == b"first"
     (tmp_path / "lake" / "dead-letters" / "2027").touch()
     assert not await archive.archiver.put_file(path.replace("2026", "2027"), b"blocked")
+
+
+async def test_a_broken_file_holds_up_its_range_only(archive: Archive, tmp_path: Path) -> None:
+    """Its range waits for a repair, and all later ones are written."""
+    await archive.store.add([trade_at(1)])
+    await archive.archive_at(400)
+    (file,) = (tmp_path / "lake").rglob("*.parquet")
+    file.write_bytes(b"broken")
+    await archive.store.add([trade_at(2), trade_at(301)])  # the first comes late
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            await archive.archive_at(1000)
+    assert files_of(tmp_path / "lake") == ["hour=12/00-05.parquet", "hour=12/05-10.parquet"]
+    assert list(archive.marker.pending) == [(int(HOUR), int(HOUR) + 300)]
+    file.unlink()
+    (tmp_path / "lake/trades/year=2026/month=11/day=18/_manifest.json").unlink()
+    await archive.archive_at(1400)
+    assert archived(tmp_path / "lake") == keys([trade_at(1), trade_at(2), trade_at(301)])
+
+
+async def test_the_connection_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection keeps the credentials of S3 that it was made with, and those of a role expire after some hours."""
+    made, real = list[object](), time.monotonic
+
+    def counted(address: FolderAddress) -> object:
+        made.append(address)
+        return connect(address)
+
+    monkeypatch.setattr(parts, "connect", counted)
+    async with archiving(MemoryTrades(1e9), FolderAddress(tmp_path / "lake"), tmp_path) as archive:
+        for number, (later, connections) in enumerate(((0, 1), (10, 1), (300, 2), (310, 2)), 1):
+            monkeypatch.setattr(time, "monotonic", lambda later=later: real() + later)
+            await archive.store.add([trade_at(number)])
+            await archive.archive_at(1000 * number)
+            assert len(made) == connections
 
 
 async def test_an_old_event_is_no_lag(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
+from aggregator.archive.datasets import TRADES
 from aggregator.archive.storages.address import FolderAddress
 from aggregator.archive.writes.archiver import Archiver
 from aggregator.cli.main import main
@@ -22,6 +23,7 @@ from aggregator.trades.rejection import Rejection
 from aggregator.trades.validation import InvalidTrade
 from tests.archive.parts import HOUR, Clock, archiving
 from tests.outlets.recording import event, until
+from tests.parts.lake import write_lake
 from tests.stores.trades.test_dead_letters import Log
 
 _RETRY = 900.0 + 1
@@ -108,6 +110,8 @@ def test_dead_letters_are_archived_and_queried(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_without_dead_letters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The view is empty."""
+    """The view of an archive is empty."""
+    trade = {"asset": "btcusdt", "timestamp": HOUR, "price": "1", "volume": "1", "venue": "kraken", "id": "1"}
+    write_lake(tmp_path, TRADES, [trade])
     assert main(["sql", "SELECT count(*) AS n FROM dead_letters", "--from", str(tmp_path), "--format", "csv"]) == 0
     assert capsys.readouterr().out == "n\n0\n"

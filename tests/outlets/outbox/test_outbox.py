@@ -219,6 +219,18 @@ async def test_a_full_file_gives_up_prices_first_and_signals_never(tmp_path: Pat
         await until(lambda: len({key for key in outlet.keys if key.startswith("signals")}) == 30)
 
 
+async def test_losses_begin_at_zero(tmp_path: Path) -> None:
+    """The series of the alert exist before the first loss; otherwise the alert would not see it."""
+    async with running(tmp_path / "outlets.db", {ANY: RecordingOutlet()}) as scene:
+        found = {
+            one.labels["topic"]: one.value
+            for family in scene.metrics.registry.collect()
+            for one in family.samples
+            if one.name == "outlet_events_given_up_total"
+        }
+    assert found == {"prices": 0.0, "rest": 0.0, "all": 0.0}
+
+
 async def test_one_of_two_processes_with_one_file_sends(tmp_path: Path) -> None:
     """The other one takes over when the lease moves; nothing is lost, and nothing is sent twice."""
     path = tmp_path / "outlets.db"

@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import CredentialRetrievalError
 
+from aggregator.errors import StoreUnavailable
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.definition import OutletParts
 from aggregator.outlets.ports import OutletAway, OutletEvent, Verdict
+from aggregator.outlets.receivers import sqs_queue
 from aggregator.outlets.receivers.sqs_queue import SqsQueue
 from aggregator.outlets.registry import make_outlet, outlets_of
 from tests.outlets.examined import findings_of
@@ -44,6 +47,26 @@ async def outlet(url: str) -> AsyncIterator[SqsQueue]:
         yield made
     finally:
         await made.close()
+
+
+async def test_a_client_that_could_not_be_made_at_the_start_is_made_later(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outlet is away meanwhile: a container's credentials may come a moment after its start."""
+
+    async def refused(*_: object, **__: object) -> None:
+        raise CredentialRetrievalError(provider="container-role", error_msg="no answer")
+
+    queues.faults.set()
+    made = make_outlet(outlets_of(queues.url(queues.queue()))[0], OutletParts(Metrics(), float))
+    with monkeypatch.context() as patched:
+        patched.setattr(sqs_queue, "new_client", refused)
+        with pytest.raises(StoreUnavailable):
+            await made.open()
+        with pytest.raises(OutletAway, match="container-role"):
+            await made.send([event(1)])
+    assert [one.verdict for one in await made.send([event(1)])] == [Verdict.DELIVERED]
+    await made.close()
 
 
 @pytest.mark.parametrize("suffix", ["", ".fifo"])

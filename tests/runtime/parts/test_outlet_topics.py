@@ -8,9 +8,10 @@ import pytest
 
 from aggregator.errors import CannotGoOn
 from aggregator.observability.tracing import UNTRACED
+from aggregator.runtime.attempts import attempt
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.parts.build_outlets import open_outlets
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import attempt, catalog_of
 from aggregator.settings.loader import SettingsError, load
 
 ALL = {"anomalies": "true", "strategy": "true", "news": "mock"}

@@ -16,8 +16,8 @@ from aggregator.live.topics import Bus
 from aggregator.models import trade_key
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.parts.exchanges import open_exchanges
-from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
 from aggregator.settings.loader import load
 from aggregator.stores.memory import MemoryCache

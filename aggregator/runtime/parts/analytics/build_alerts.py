@@ -16,9 +16,9 @@ from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic, Bus, Publisher, T, Topic
 from aggregator.prices.tiers import Catalog
+from aggregator.runtime.catalog import bytes_of
 from aggregator.runtime.parts.analytics.build_analytics import EventStores, run_writer
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import bytes_of
 from aggregator.settings import PREFIX, Settings
 from aggregator.settings.loader import SettingsError
 from aggregator.stores.redis.client import RedisClient

@@ -8,6 +8,7 @@ import msgspec
 from aggregator.anomalies.event import ANOMALIES, stored_anomaly
 from aggregator.live.topics import Publisher, Topic
 from aggregator.news.topic import SENTIMENT, stored_event
+from aggregator.runtime.attempts import Attempt
 from aggregator.runtime.event_stores import open_events_and_positions
 from aggregator.runtime.parts.analytics.build_anomalies import open_anomalies
 from aggregator.runtime.parts.analytics.build_news import open_news
@@ -15,7 +16,6 @@ from aggregator.runtime.parts.analytics.build_strategy import open_strategy
 from aggregator.runtime.parts.build_outlets import before_events
 from aggregator.runtime.parts.unavailable import why_no_news
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import Attempt
 from aggregator.strategy.ports import PositionStore
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.event_writer import EventWriter

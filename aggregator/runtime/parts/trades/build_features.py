@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from aggregator.archive.writes.marks import files_on
 from aggregator.live.topics import Topic
+from aggregator.runtime.attempts import Attempt
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import Attempt
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.events.sqlite import SqliteEvents

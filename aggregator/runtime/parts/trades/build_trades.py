@@ -7,12 +7,13 @@ import msgspec
 
 from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.live.topics import Publisher
+from aggregator.runtime.attempts import Attempt
 from aggregator.runtime.parts.analytics.build_analytics import EventStores, open_analytics, open_event_stores
 from aggregator.runtime.parts.build_outlets import behind_trades
 from aggregator.runtime.parts.trades.build_features import open_closes
 from aggregator.runtime.parts.trades.trade_log import open_log
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import Attempt, open_trade_store
+from aggregator.runtime.trade_stores import open_trade_store
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.trades.dead_letters import TradeDeadLetters

@@ -9,9 +9,10 @@ from aggregator.cluster.last_trades import LastTradesWriter
 from aggregator.cluster.shared_trades import SharedTrades
 from aggregator.cluster.topic_publisher import TopicPublisher
 from aggregator.errors import StoreUnavailable
+from aggregator.runtime.attempts import Attempt
 from aggregator.runtime.parts.trades.build_trades import TradeStream, open_trades
 from aggregator.runtime.process import STREAM_TOPICS, Process
-from aggregator.runtime.stores import Attempt, open_trade_reader
+from aggregator.runtime.trade_stores import open_trade_reader
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.last_trades import LastTradesStore
 from aggregator.stores.redis.saved_windows import RedisWindows

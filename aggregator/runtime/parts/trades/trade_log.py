@@ -1,8 +1,8 @@
 """The event log that TRADES_LOG names. Its library is imported only where it is used."""
 
 from aggregator.errors import CannotGoOn, StoreError
+from aggregator.runtime.attempts import Attempt
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import Attempt
 from aggregator.settings import PREFIX
 from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka_url
 from aggregator.trades.event_log.kinesis.address import parse_kinesis_url
