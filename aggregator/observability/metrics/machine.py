@@ -29,9 +29,13 @@ class Processes(Collector):
                     files += process.num_fds()
                 seconds += times.user + times.system
         return [
-            GaugeMetricFamily("process_resident_memory_bytes", "Of all processes, shared pages in each.", value=memory),
-            CounterMetricFamily("process_cpu_seconds", "Of all processes together.", value=seconds),
-            GaugeMetricFamily("process_open_fds", "Of all processes together.", value=files),
+            GaugeMetricFamily(
+                "process_resident_memory_bytes",
+                "Resident memory of all processes of the port; shared pages count in each.",
+                value=memory,
+            ),
+            CounterMetricFamily("process_cpu_seconds", "CPU time of all processes of the port.", value=seconds),
+            GaugeMetricFamily("process_open_fds", "Open files of all processes of the port.", value=files),
         ]
 
 
@@ -47,12 +51,16 @@ class Machine(Collector):
 
     def collect(self) -> list[GaugeMetricFamily]:
         """Return the three gauges."""
-        disk = GaugeMetricFamily("price_system_disk_usage_percent", "Used, of the whole disk.", labels=["path"])
+        disk = GaugeMetricFamily(
+            "price_system_disk_usage_percent", "Used share of the disk that has the working folder.", labels=["path"]
+        )
         usage = shutil.disk_usage(".")
         disk.add_metric(["."], 100 * usage.used / usage.total)
         return [
-            GaugeMetricFamily("price_system_cpu_usage_percent", "All cores.", value=self._cpu_percent),
-            GaugeMetricFamily("price_system_memory_usage_percent", "Of all.", value=psutil.virtual_memory().percent),
+            GaugeMetricFamily("price_system_cpu_usage_percent", "Used share of all cores.", value=self._cpu_percent),
+            GaugeMetricFamily(
+                "price_system_memory_usage_percent", "Used share of the memory.", value=psutil.virtual_memory().percent
+            ),
             disk,
         ]
 
@@ -62,6 +70,10 @@ class Build(Collector):
 
     def collect(self) -> list[GaugeMetricFamily]:
         """Return the gauge."""
-        build = GaugeMetricFamily("price_build_info", "Always 1.", labels=["version", "python"])
+        build = GaugeMetricFamily(
+            "price_build_info",
+            "Always 1; the labels have the versions of the service and of Python.",
+            labels=["version", "python"],
+        )
         build.add_metric([version(), platform.python_version()], 1)
         return [build]
