@@ -104,7 +104,9 @@ async def build_refresher(process: Process, stores: Stores, venues: Venues) -> R
     maker = PriceMaker(
         [exchange.name for exchange in exchanges],
         process.catalog.cadence,
-        Publisher(stores.cache.newest, sinks, process.freshness, process.metrics, tracer=process.tracer),
+        Publisher(
+            stores.cache.newest, sinks, process.freshness, process.metrics, process.clock.now, tracer=process.tracer
+        ),
         process.metrics,
         PricingPolicy(settings.max_deviation, settings.min_sources, settings.max_weight),
         process.clock,
