@@ -24,7 +24,7 @@ _IDLE_MS = 3_600_000  # longer than any entry of this check is pending
 
 
 class Constitution(msgspec.Struct, frozen=True):
-    """What INFO says. `most_bytes` is maxmemory, 0 for no limit; `policy` is maxmemory-policy."""
+    """The answer of INFO. `most_bytes` is maxmemory, 0 for no limit; `policy` is maxmemory-policy."""
 
     version: str
     most_bytes: int

@@ -8,7 +8,7 @@ from aggregator.api.routing.responses import Code, Refusal, refuse
 
 JSON_TYPES = ("application/json", "text/json", "")
 CLOSE = {"Connection": "close"}  # of an answer before the end of the body
-GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # an answer that nobody gets
+GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # the client does not get it
 
 
 def media_type_of(request: Request) -> str:

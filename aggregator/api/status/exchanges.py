@@ -1,4 +1,4 @@
-"""GET /exchanges and GET /exchanges/{name}: how the exchanges do."""
+"""GET /exchanges and GET /exchanges/{name}: the state of the exchanges."""
 
 import asyncio
 import time

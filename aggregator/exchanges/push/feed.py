@@ -63,7 +63,7 @@ class Feed(ConnectionLoop):
 
     @property
     def trouble(self) -> str:
-        """Why no young tickers are pushed; empty while they are, and while no assets are wanted."""
+        """The reason why no young tickers are pushed; empty while they are, and while no assets are wanted."""
         if not self._names:
             return ""
         if self._down:

@@ -47,7 +47,7 @@ class Venues(msgspec.Struct, frozen=True):
     lease: FeedLease | None
 
     def owns(self, tier: Tier) -> bool:
-        """Whether this process takes the shared jobs of the tier: those of the hot one go to who has the feeds."""
+        """Whether this process takes the shared jobs of the tier. The holder of the feeds takes the hot ones."""
         return tier is not Tier.HOT or self.lease is None or self.lease.held
 
 
