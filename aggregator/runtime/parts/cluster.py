@@ -85,5 +85,5 @@ async def _catch_up(process: Process, feed: RedisFeed, coverage: CoverageListene
         async with asyncio.timeout(_SUBSCRIBE_SECONDS):
             await feed.subscribed.wait()
     with suppress(StoreError):
-        await coverage.hear()
+        await coverage.read()
         process.freshness.receive(list((await cache.latest(list(process.catalog.assets))).values()))
