@@ -12,6 +12,15 @@ class TradeMetrics:
     """Counters, gauges and histograms of the trade stream, on `registry`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._ingest(registry)
+        self._processing(registry)
+        self._log(registry)
+        self._feeds(registry)
+        self._outbox(registry)
+        for stage in STAGES:
+            self.stage_seconds.labels(stage)
+
+    def _ingest(self, registry: CollectorRegistry) -> None:
         self.ingested = Counter("trades_ingested_total", "Trades stored, by source.", ["source"], registry=registry)
         self.duplicates = Counter(
             "trades_duplicates_total", "Trades that had been stored before.", ["source"], registry=registry
@@ -23,6 +32,20 @@ class TradeMetrics:
         self.refused = Counter(
             "trades_refused_total", "Trades refused with 503 because the backlog was full.", registry=registry
         )
+        self.dead_letters = Counter(
+            "trades_dead_letters_total", "Rejected records that were kept.", ["source"], registry=registry
+        )
+        self.dead_letters_lost = Counter(
+            "trades_dead_letters_lost_total", "Rejected records that could not be kept.", registry=registry
+        )
+        self.ingest_seconds = Histogram(
+            "trades_ingest_to_stored_seconds",
+            "From the arrival of a trade to its being stored and published.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def _processing(self, registry: CollectorRegistry) -> None:
         self.backlog = Gauge(
             "trades_backlog", "Trades that wait for the processor.", registry=registry, multiprocess_mode="livesum"
         )
@@ -32,12 +55,26 @@ class TradeMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.batch = Histogram(
+            "trades_batch_size", "Trades in a write to the store.", buckets=buckets.BATCH, registry=registry
+        )
+        self.store_seconds = Histogram(
+            "trades_store_seconds", "Duration of a write to the store.", buckets=_SECONDS, registry=registry
+        )
+        self.stage_seconds = Counter(
+            "trades_stage_seconds_total",
+            "Time spent on trades, by stage: parse, store, windows, publish, analytics.",
+            ["stage"],
+            registry=registry,
+        )
         self.unpublished = Counter(
             "trades_unpublished_total",
             "Values of a topic that no other process got, because Redis was away.",
             ["topic"],
             registry=registry,
         )
+
+    def _log(self, registry: CollectorRegistry) -> None:
         self.partition_records = Gauge(
             "trades_partition_lag_records",
             "Records of a partition that are not processed yet.",
@@ -55,36 +92,14 @@ class TradeMetrics:
         self.empty_records = Counter(
             "trades_empty_records_total", "Records of the log without a value, which are ignored.", registry=registry
         )
-        self.batch = Histogram(
-            "trades_batch_size", "Trades in a write to the store.", buckets=buckets.BATCH, registry=registry
-        )
-        self.ingest_seconds = Histogram(
-            "trades_ingest_to_stored_seconds",
-            "From the arrival of a trade to its being stored and published.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.store_seconds = Histogram(
-            "trades_store_seconds", "Duration of a write to the store.", buckets=_SECONDS, registry=registry
-        )
-        self.stage_seconds = Counter(
-            "trades_stage_seconds_total",
-            "Time spent on trades, by stage: parse, store, windows, publish, analytics.",
-            ["stage"],
-            registry=registry,
-        )
-        self.dead_letters = Counter(
-            "trades_dead_letters_total", "Rejected records that were kept.", ["source"], registry=registry
-        )
-        self.dead_letters_lost = Counter(
-            "trades_dead_letters_lost_total", "Rejected records that could not be kept.", registry=registry
-        )
         self.log_throttled = Counter(
             "trades_log_throttled_total",
             "Calls that Kinesis, or its table of leases, did not take because they were too many.",
             ["operation"],
             registry=registry,
         )
+
+    def _feeds(self, registry: CollectorRegistry) -> None:
         self.feed_state = Gauge(
             "trades_feed_connected",
             "1 while a venue's feed of trades is connected, NaN while it has no subscriptions.",
@@ -105,9 +120,6 @@ class TradeMetrics:
             ["exchange", "outcome"],
             registry=registry,
         )
-        self._outbox(registry)
-        for stage in STAGES:
-            self.stage_seconds.labels(stage)
 
     def _outbox(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, meaning: str) -> Gauge:
