@@ -223,7 +223,7 @@ class TradeDialect(SocketDialect, Protocol):
     The ids of both must be the same, and the times too: they identify a trade.
     """
 
-    silence: float  # seconds without any frame after which a connection is mute; long where only trades are sent
+    silence: float  # seconds without any frame after which a connection is replaced; long where only trades are sent
     most_recent: int  # trades in an answer to `recent`
     recent_cost: float = 1  # tokens of the rate limit that `recent` takes
 
