@@ -1,4 +1,4 @@
-"""Parsing of the records of a Kafka topic or Kinesis stream: each is JSON (one object, or an array), or protobuf. Pure.
+"""Parsing of Kafka records: one JSON object, a JSON array, or a protobuf update or batch each. Pure.
 
 A record shows by its first byte whether it is JSON: `{` and `[` begin no protobuf message of `proto/market.proto`.
 """
@@ -28,7 +28,7 @@ class Records(msgspec.Struct):
 
 
 class RecordParser:
-    """Parses the values of records in `format`, json or protobuf. `parser` has the source of the log."""
+    """Parses the values of records in `format`, json or protobuf. `parser` should have the source `kafka`."""
 
     def __init__(self, parser: Parser, format: str) -> None:  # noqa: A002  # the name of the option
         self._parser = parser
