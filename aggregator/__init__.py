@@ -8,6 +8,7 @@ From an exchange into history and cache:
     -> exchanges/http.py                 sends the request and bounds the answer
     -> exchanges/venues/binance.py       parses the bytes into tickers; one module for each venue
     -> prices/quorum.py                  waits for a majority of the exchanges, and a moment for the others
+    -> prices/price_maker.py             prices each asset of the job, and counts the tickers that were left out
     -> prices/pricing.py                 drops outliers and weights by volume: one price, or the reasons for none
     -> prices/publisher.py               publishes a price only if it is newer, and only once history has it
     -> resilience/group_commit.py        collects concurrent writes into batches
@@ -15,7 +16,8 @@ From an exchange into history and cache:
                                          for PostgreSQL -> stores/postgres/table.py
     -> stores/redis/cache.py             writes the cache that processes share; in a single process stores/memory.py
 
-An exchange that pushes sends its tickers to exchanges/push/feed.py; the refresher gets them from there, without a call.
+An exchange that pushes sends its tickers to exchanges/push/feed.py. A pushed ticker of a hot asset makes a price after
+50 ms (prices/repricer.py, prices/price_maker.py); the refresher, too, takes tickers from the feed, without a call.
 
 From the cache to clients with an open stream:
 
@@ -30,7 +32,8 @@ From the cache to clients with an open stream:
 
 From a trade to its features:
 
-    exchanges/push/trade_feed.py         reads the trades that a venue pushes; api/trades/ingest.py, POST /ingest
+    exchanges/push/trade_feed.py         reads the trades that a venue pushes
+    api/trades/ingest.py                 is POST /ingest; api/fast_path/ingest.py serves small calls
     -> trades/ingest.py                  reads each record
     -> trades/validation.py              checks it, and makes the trade
     -> trades/event_log/memory.py        holds trades until they are stored
@@ -38,6 +41,14 @@ From a trade to its features:
     -> stores/trades/sqlite.py           stores each key once; for DynamoDB stores/trades/outbox.py
     -> trades/features.py                measures a trade in the windows of its asset (trades/windows.py)
     -> trades/topics.py                  declares the topics of trades and features, which live/ serves
+    -> cluster/topic_publisher.py        passes them to all processes on one Redis
+
+With a topic of Kafka in the place of memory:
+
+    trades/event_log/kafka/producer.py   writes trades of this process to the topic
+    -> trades/event_log/kafka/consumer.py  reads the partitions of this process in a thread
+    -> trades/event_log/kafka/log.py     is the log: it gives the processor batches, and commits their offsets
+    -> trades/event_log/records.py       parses records, as trades/ingest.py does
 
 From a trade to the archive:
 
@@ -97,7 +108,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     archive        Parquet files of what was stored, on disk or S3
     newsfeeds      sources of news: feeds, Finnhub, the mock exchanges
     exchanges      calls to exchanges, and feeds that they push
-    stores         caches and histories
+    stores         caches; histories; stores of trades, of events and of positions; outboxes and dead letters
     strategy       paper trading: signals and positions of measured trades, and the backtest
     alerts         rules of users over prices, anomalies and headlines: evaluation, and where they are kept
     anomalies      unusual trades: a model of each asset, in a worker process

@@ -17,7 +17,7 @@ FUTURE_TOLERANCE = 5.0  # seconds that an exchange's clock may be ahead of ours
 
 
 class Tier(StrEnum):
-    """How often an asset is refreshed; hottest first."""
+    """The frequency at which an asset is refreshed; hottest first."""
 
     HOT = "hot"
     MEDIUM = "medium"
@@ -25,7 +25,7 @@ class Tier(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an exchange has no part in a price. First group: no ticker. Second group: a ticker that does not count.
+    """The reason why an exchange has no part in a price. First group: no ticker. Second group: an unusable ticker.
 
     TOO_FEW marks sound tickers that are fewer than a price needs, so no price has it.
     """
@@ -180,7 +180,7 @@ class Price(msgspec.Struct, gc=False, frozen=True):
 
 
 class NoPrice(msgspec.Struct, gc=False, frozen=True):
-    """Why an asset has no price now: one reason per exchange; none if no exchange was asked.
+    """The absence of a price: one reason per exchange; none if no exchange was asked.
 
     `history_failing` is the store's error if a price was made but history did not take it, so it is not published.
     """

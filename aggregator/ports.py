@@ -55,11 +55,11 @@ class ExchangeState(Protocol):
 
     @property
     def push_trouble(self) -> str | None:
-        """Why it is polled although it should push; empty while it pushes, None if it is to be polled."""
+        """The reason why it is polled although it should push; empty while it pushes, None if it is to be polled."""
 
     @property
     def rejection(self) -> str:
-        """Why its tickers are rejected, and for how many assets; empty while they are accepted."""
+        """The reason why its tickers are rejected, and for how many assets; empty while they are accepted."""
 
     @property
     def tokens(self) -> RateTokens | None:
@@ -67,7 +67,7 @@ class ExchangeState(Protocol):
 
     @property
     def listed(self) -> int | None:
-        """How many of our assets it trades, or trades a pair that converts into them; None while that is unknown."""
+        """The number of our assets that it trades, or trades a pair that converts into; None while that is unknown."""
 
     @property
     def window(self) -> VenueWindow:
@@ -139,7 +139,7 @@ class JobQueue(Protocol):
 
 
 class Lag(Protocol):
-    """How far all refreshers together are behind their schedule."""
+    """The lag of all refreshers together behind their schedule."""
 
     @property
     def by_tier(self) -> Mapping[Tier, float]:
@@ -159,8 +159,8 @@ class Sink(Protocol):
     async def write(self, prices: Sequence[Price]) -> None:
         """Write all of `prices`, or raise StoreError. Writing the same price again does no harm.
 
-        Of two prices with the same asset and timestamp, a cache and SQLite keep the first; DynamoDB keeps the last, as
-        its batch writes have no conditions.
+        Of two prices with the same asset and timestamp, a cache and SQLite keep the first; DynamoDB and PostgreSQL keep
+        the last, as their batch writes have no conditions.
         """
 
 
@@ -204,7 +204,7 @@ class PriceReader(Protocol):
 
 
 class History(Store, PriceReader, Protocol):
-    """Keeps every price, by (asset, timestamp), for good.
+    """Keeps every price, by (asset, timestamp), for good or for its retention.
 
     `latest` ignores prices that are more than FUTURE_TOLERANCE ahead of our clock: they were made while a clock was
     wrong, and would hide all later prices until that time. `between` returns them.
@@ -251,7 +251,7 @@ class Table(Protocol):
 
     @property
     def batch(self) -> int:
-        """How many prices one `put` may have. The outbox sends at most 500."""
+        """The most prices of one `put`. The outbox sends at most 500."""
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """Put at most `batch` prices of different keys; return those not taken. Raises StoreError."""

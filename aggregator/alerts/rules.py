@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which moves of the price a rule is about."""
+    """The moves of the price that a rule is about."""
 
     UP = "up"
     DOWN = "down"
@@ -98,7 +98,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InvalidRule(msgspec.Struct, frozen=True):
-    """Why something is no rule. The reason names the field."""
+    """A rule that is not valid. The message names the field."""
 
     reason: str
 

@@ -33,7 +33,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a file was made; one that was made in another way is not read."""
+    """The versions that made a file; a file of other versions is not read."""
 
     format: int
     scikit_learn: str

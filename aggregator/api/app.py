@@ -51,7 +51,7 @@ def build(
     routes = [*OpenApiRoute(routes).routes(), *routes]
     table = RouteTable(routes)
     app = Starlette(
-        routes=starlette_routes(routes, policy.keys.check_refresh),
+        routes=starlette_routes(routes, policy.keys.check_write),
         exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors
     )
     app.router.redirect_slashes = False

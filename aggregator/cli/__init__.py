@@ -1,7 +1,15 @@
 """The subcommands of the command line, one module or package each, listed in `aggregator/cli/main.py`.
 
-`command` has what all of them have in common, and turns settings into flags. `serve` runs the service, `demo` the
-service with three mock exchanges. `doctor` checks everything the service depends on. `drain` and `dead_letters` handle
-the outbox in front of DynamoDB or PostgreSQL, `migrate` brings the tables in PostgreSQL up to date, `record` records an
-exchange, `symbols` makes a symbols file, `sql` queries archive and hot stores.
+`command` is the base of all of them, and turns settings into flags.
+
+    serve, demo          run the service; demo with three mock exchanges
+    doctor               checks everything that the service depends on
+    drain, dead_letters  send what waits in outboxes; handle what was refused
+    migrate              brings the tables in PostgreSQL up to date
+    archive, sql         list and verify the archive; query it and the hot stores
+    backtest             runs the paper strategy over stored trades
+    record, replay       record an exchange; send the trades of a file to a service
+    produce              writes invented trades to a Kafka topic
+    symbols, cost        make a symbols file; estimate the cost on AWS
+    completion           prints a script for shells
 """

@@ -3,8 +3,8 @@
     free -> taken by one refresher -> renewed -> free 2.5 seconds after the last renewal
 
 The holder also does the jobs of the hot tier, so that the exchanges are not asked for what they push. While Redis is
-away nobody can take the lease, and the holder keeps its feeds; every refresher then does all jobs itself. A Redis that
-has lost its data gives the lease to whoever asks first, and the other one unsubscribes at its next renewal.
+away, no process can take the lease, and the holder keeps its feeds; every refresher then does all jobs itself. A Redis
+that has lost its data gives the lease to the first process that asks; the other one unsubscribes at its next renewal.
 """
 
 import asyncio

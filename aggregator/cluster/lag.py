@@ -1,4 +1,4 @@
-"""How far the refreshers are behind. Every process on the Redis measures it for itself."""
+"""The lag of the refreshers behind their schedule. Every process on the Redis measures it for itself."""
 
 import asyncio
 

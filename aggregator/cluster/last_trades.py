@@ -40,7 +40,7 @@ class LastTradesWriter:
         self._trades: dict[str, Trade] = {}  # as they were last written
         self._features: dict[str, Features] = {}
         self.trouble = ""
-        """Why values are not written at present; empty while they are."""
+        """The reason why values are not written at present; empty while they are."""
 
     async def run(self) -> None:
         """Write for ever, and once more when cancelled."""

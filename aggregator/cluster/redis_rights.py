@@ -23,8 +23,8 @@ _EXPIRE_MS = 60_000  # of keys that stay behind if the check is interrupted
 _IDLE_MS = 3_600_000  # longer than any entry of this check is pending
 
 
-class Constitution(msgspec.Struct, frozen=True):
-    """What INFO says. `most_bytes` is maxmemory, 0 for no limit; `policy` is maxmemory-policy."""
+class RedisInfo(msgspec.Struct, frozen=True):
+    """The answer of INFO. `most_bytes` is maxmemory, 0 for no limit; `policy` is maxmemory-policy."""
 
     version: str
     most_bytes: int
@@ -32,11 +32,11 @@ class Constitution(msgspec.Struct, frozen=True):
     is_replica: bool
 
 
-async def constitution(client: RedisClient) -> Constitution:
+async def redis_info(client: RedisClient) -> RedisInfo:
     """Return what INFO says. Raises StoreUnavailable, also where INFO is not allowed."""
     with mapped():
         said: Mapping[str, object] = await client.redis.info()
-    return Constitution(
+    return RedisInfo(
         str(said.get("redis_version", "")),
         int(str(said.get("maxmemory", 0))),
         str(said.get("maxmemory_policy", "")),
@@ -51,9 +51,9 @@ async def refusals(url: str, seconds: float, price: Price) -> list[str]:
     steps: Mapping[str, Callable[[], Awaitable[None]]] = {
         "keep prices": lambda: _keep(client, price),
         "keep last trades": lambda: _keep_trade(client, price),
-        "hear of prices": lambda: _hear(client),
-        "share work": lambda: _share(client),
-        "fill once": lambda: _lock(client),
+        "receive prices": lambda: _subscribe(client),
+        "share jobs": lambda: _share(client),
+        "lock a warm-up": lambda: _lock(client),
         "rank by popularity": lambda: _rank(client),
         "save windows": lambda: _save_windows(shared, name),
         "claim events of outlets": lambda: _claim(shared, name),
@@ -89,13 +89,13 @@ async def _keep_trade(client: RedisClient, price: Price) -> None:
     await _remove(client, f"{client.prefix}quotes")
 
 
-async def _hear(client: RedisClient) -> None:
+async def _subscribe(client: RedisClient) -> None:
     with mapped():
         async with client.redis.pubsub() as pubsub:
             with mapped():
                 await pubsub.subscribe(client.channel(PRICES.name))
-                heard = await pubsub.get_message(timeout=client.timeout)
-    if heard is None:
+                confirmed = await pubsub.get_message(timeout=client.timeout)
+    if confirmed is None:
         raise StoreUnavailable("Redis: no answer to SUBSCRIBE")
 
 

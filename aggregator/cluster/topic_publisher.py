@@ -52,7 +52,7 @@ class TopicPublisher:
         self._changed: set[str] = set()
         self._waiting = asyncio.Event()
         self.trouble = ""
-        """Why values are not published at present; empty while they are."""
+        """The reason why values are not published at present; empty while they are."""
         for topic in topics:
             topic.apply(self._add)
 

@@ -75,12 +75,12 @@ class CoverageListener:
         """Read it every two seconds; never returns."""
         while True:
             try:
-                await self.hear()
+                await self.read()
             except StoreUnavailable as error:
                 self._log.debug("coverage_not_heard", error=str(error))
             await asyncio.sleep(_SECONDS)
 
-    async def hear(self) -> None:
+    async def read(self) -> None:
         """Replace the coverage if it has changed and can be read. Raises StoreUnavailable."""
         with mapped():
             reading: Any = self._redis.hget(self._key, "digest")

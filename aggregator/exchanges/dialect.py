@@ -79,7 +79,7 @@ Tickers = Mapping[str, Ticker | ExchangeError]
 
 
 class Dialect(Protocol):
-    """How one venue is polled. A venue's class inherits from this one and overrides what differs."""
+    """The calls and answers of one venue. A venue's class inherits from this one and overrides what differs."""
 
     public_url: str  # used where EXCHANGES gives no address; empty: the venue has no public address
     most_symbols: int  # in one call; with 1, `request` and `parse` always get one market
@@ -164,7 +164,7 @@ News = Pushed | Beat | Refused
 
 
 class SocketDialect(Protocol):
-    """How one venue is subscribed to over a WebSocket: the part that tickers and trades share."""
+    """The subscriptions of one venue over a WebSocket: the part that tickers and trades share."""
 
     public_url: str  # used where EXCHANGES gives no address; empty: the venue has no public address
     path: str  # appended to the address
@@ -185,7 +185,7 @@ class SocketDialect(Protocol):
 
 
 class PushDialect(SocketDialect, Protocol):
-    """How one venue pushes tickers over a WebSocket."""
+    """The tickers that one venue pushes over a WebSocket."""
 
     def read(self, frame: str) -> Sequence[News | Shutdown]:
         """Return the news in a frame; none in a greeting or a receipt. Raises Undecodable."""
@@ -218,12 +218,12 @@ TradeNews = Execution | Unreadable | Beat | Refused | Shutdown
 
 
 class TradeDialect(SocketDialect, Protocol):
-    """How one venue pushes its trades over a WebSocket, and how it is asked for the recent ones.
+    """The trades that one venue pushes over a WebSocket, and the call for its recent ones.
 
     The ids of both must be the same, and the times too: they identify a trade.
     """
 
-    silence: float  # seconds without any frame after which a connection is mute; long where only trades are sent
+    silence: float  # seconds without any frame after which a connection is replaced; long where only trades are sent
     most_recent: int  # trades in an answer to `recent`
     recent_cost: float = 1  # tokens of the rate limit that `recent` takes
 

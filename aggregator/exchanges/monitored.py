@@ -32,7 +32,7 @@ class MonitoredExchange(JudgedExchange):
 
     @property
     def listed(self) -> int | None:
-        """How many of our assets the exchange trades; None while that is unknown."""
+        """The number of our assets that the exchange trades; None while that is unknown."""
         return self._coverage.listed.get(self.name)
 
     @property

@@ -30,7 +30,7 @@ class NothingRecorded(ExchangeError):
 
 
 class NeverRecorded(ExchangeError):
-    """The recording has no answer about the pair at any time, as nobody asked for it: the venue has not refused it."""
+    """The recording has no answer about the pair at any time: none was requested, so the venue has not refused it."""
 
     reason = Reason.NOT_LISTED
     counts = False

@@ -116,7 +116,7 @@ class PushedExchange(WrappedExchange):
 
     @property
     def push_trouble(self) -> str | None:
-        """Why the exchange is polled although it has a feed; empty while it pushes."""
+        """The reason why the exchange is polled although it has a feed; empty while it pushes."""
         return self._feed.trouble
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
@@ -248,7 +248,7 @@ class JudgedExchange(WrappedExchange):
 
     @property
     def rejection(self) -> str:
-        """Why the exchange's tickers are rejected, and of how many assets; empty while they count."""
+        """The reason why the exchange's tickers are rejected, and of how many assets; empty while they count."""
         return str(self._rejections.of(self.name) or "")
 
 

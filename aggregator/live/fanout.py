@@ -86,7 +86,7 @@ class Fanout:
 
     @property
     def refusal(self) -> str:
-        """Why a new subscriber is refused now; empty if it is not."""
+        """The reason why a new subscriber is refused now; empty if it is not."""
         if self._stopping:
             return STOPPING
         return TOO_MANY if len(self._subscribers) >= self._most else ""
@@ -223,7 +223,7 @@ class Fanout:
             self._wake()
 
     def _keep_unmade(self, topic: Topic[T], values: Sequence[T]) -> None:
-        """Keep the events of values for whoever resumes. A number may be left out: that of an asset not listed."""
+        """Keep the events of values for streams that resume. A number may be left out: that of an asset not listed."""
         if values:
             first, self._number = self._number + 1, self._number + len(values)
             make = partial(self._events_of, topic, values, self._epoch, first)

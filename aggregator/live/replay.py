@@ -9,7 +9,7 @@ from aggregator.live.subscriber import Event, Slot, Subscription
 
 
 class _Unmade(NamedTuple):
-    """Values whose events nobody has needed: their number, the number of the last event, and what makes the events."""
+    """Values without events so far: their number, the number of the last event, and the function that makes them."""
 
     size: int
     last: int

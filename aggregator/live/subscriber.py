@@ -130,7 +130,7 @@ Wanted = Mapping[str, Subscription]  # by the name of the topic
 
 
 class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why events are missed, and of which topics; `topics` is empty if the subscriber has one topic only."""
+    """The reason why events are missed, and their topics; `topics` is empty if the subscriber has one topic only."""
 
     msg: str
     topics: tuple[str, ...] = ()

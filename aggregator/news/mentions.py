@@ -1,4 +1,4 @@
-"""Which assets an article is about: by the symbols that its source gives, by $TICKER, by name, or by a ticker alone.
+"""The assets that an article is about: by the symbols that its source gives, by $TICKER, by name, or by a ticker alone.
 
 `names.csv` has a row for each base: `symbol`, `alone` and `names`, which are separated by `|`. A name in lower case is
 found in any case, one with capitals only as it is written ("Avalanche", not "an avalanche of orders"). `alone` says

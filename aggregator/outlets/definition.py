@@ -1,4 +1,4 @@
-"""How a kind of outlet is registered: the form of its address, the check of one, and how the outlet is made from it."""
+"""Registration of a kind of outlet: the form of its address, the check of one, and its creation."""
 
 from collections.abc import Callable
 

@@ -81,7 +81,7 @@ class Outlet(Protocol):
 
     @property
     def lanes(self) -> int:
-        """How many calls of `send` may be under way at a time, each with events of other assets."""
+        """The most calls of `send` that may be under way at a time, each with events of other assets."""
 
     @property
     def is_atomic(self) -> bool:

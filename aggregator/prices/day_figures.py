@@ -23,7 +23,7 @@ _PERCENT = Context(prec=10, rounding=ROUND_HALF_EVEN)
 
 
 class MissingFigures(StrEnum):
-    """Why an asset has no figures now.
+    """The reason why an asset has no figures now.
 
     LOADING: the stored prices of the day are being read. HISTORY_UNAVAILABLE: they cannot be read; the service tries
     again. HISTORY_TOO_YOUNG: no price is stored from the beginning of the window or before it. CUT_OFF: new prices of

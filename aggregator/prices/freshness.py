@@ -38,7 +38,7 @@ class TierFreshness(msgspec.Struct, frozen=True):
 
 
 class VenueCoverage:
-    """How many exchanges trade each asset, and how many of them a price needs; empty until it is counted."""
+    """The number of exchanges that trade each asset, and the number that a price needs; empty until it is counted."""
 
     def __init__(self) -> None:
         self.need = 0

@@ -1,6 +1,5 @@
 """Publishes new prices: to history first, then to the cache, which forwards them to every process."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,7 +15,10 @@ from aggregator.resilience.group_commit import GroupCommit, Sinks
 
 
 class Publisher:
-    """Publishes prices that are newer than the newest known one, and only after history has stored them."""
+    """Publishes prices that are newer than the newest known one, and only after history has stored them.
+
+    `now` is unix seconds, by the clock of the process.
+    """
 
     def __init__(
         self,
@@ -24,7 +26,7 @@ class Publisher:
         sinks: Sinks,
         freshness: Freshness,
         metrics: Metrics,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float],
         tracer: Tracer = UNTRACED,
     ) -> None:
         self._newest = newest

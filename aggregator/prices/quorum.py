@@ -43,7 +43,7 @@ class Quorum:
 
     @property
     def next_end(self) -> float | None:
-        """When the first grace period ends; None while none has begun."""
+        """The end of the first grace period; None while none has begun."""
         return min(self._grace_ends.values(), default=None)
 
     def record(self, exchange: str, answers: Mapping[str, Ticker | LeftOut], now: float) -> None:

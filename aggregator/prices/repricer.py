@@ -20,7 +20,7 @@ _TICK = 0.01  # seconds; assets that are due within it are priced together
 
 
 class Repricer:
-    """Hears which exchange has pushed a ticker of which asset, and takes the newest tickers when they are due."""
+    """Listens to pushed tickers, and has the newest ones priced when their assets are due."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class Repricer:
         self._due: deque[tuple[float, str]] = deque()  # one for each symbol that waits; times ascend
         self._awake = asyncio.Event()
         for exchange in exchanges:
-            exchange.listen(partial(self._hear, exchange))
+            exchange.listen(partial(self._note, exchange))
 
-    def _hear(self, exchange: Exchange, symbol: str) -> None:
+    def _note(self, exchange: Exchange, symbol: str) -> None:
         waiting = self._waiting.get(symbol)
         if waiting is not None:
             waiting.add(exchange)

@@ -32,7 +32,7 @@ class Cadence(msgspec.Struct, frozen=True):
 
     @property
     def ttl(self) -> float:
-        """How long a cache keeps a price: longer than the interval, so that it does not expire before its refresh."""
+        """The time for which a cache keeps a price: longer than the interval, until after its refresh."""
         return 2 * self.interval
 
     @property

@@ -55,7 +55,7 @@ class ClockWitness:
         self._clock = clock
 
     def receive(self, prices: Sequence[Price]) -> None:
-        """Where our clock has stepped, compare it with the times at which the refreshers made `prices`."""
+        """Compare our clock, if it has stepped, with the times at which the refreshers made `prices`."""
         if self._clock.is_off:
             self._clock.witness(price.updated_at for price in prices)
 

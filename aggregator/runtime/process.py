@@ -1,4 +1,4 @@
-"""What all parts of one process share, and the small structs in which its parts are passed on to each other."""
+"""State that all parts of one process share, and the structs in which its parts are passed on to each other."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ class Stores(msgspec.Struct, frozen=True):
 
 
 class RefreshPath(msgspec.Struct, frozen=True):
-    """How this process refreshes prices: by its own refresher, or by requests to another process through Redis."""
+    """The refresh path of this process: its own refresher, or requests to another process through Redis."""
 
     refresh: Refresh
     exchanges: ExchangeStatus

@@ -12,8 +12,9 @@ Every role but `streams` opens the stores first; `streams` has the stream of a t
 processes of all roles share the schedule, the prices, the requests, and trades and features; roles other than `all` and
 `streams` need it. With workers, the role `all` is a refresher and API processes.
 Trades of a `memory://` log are processed by the process that takes them in; those of a log that processes share
-(`kafka://`, `kinesis://`) by all processes of the roles `all` and `processor`, each some partitions. Rules of alerts
-are evaluated by the roles `all` and `refresher`; of several such processes, the one with the lease passes alerts on.
+(`kafka://`, `kinesis://`) by all processes of the roles `all` and `processor`, and by refreshers with TRADE_FEEDS, each
+some partitions. Rules of alerts are evaluated by the roles `all` and `refresher`; of several such processes, the one
+with the lease passes alerts on.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -117,7 +117,8 @@ class Settings(
     outbox_max_bytes: int = Field(
         1 << 30,
         ge=1 << 20,
-        description="Largest size of the outbox; when it is full, the oldest prices of the coldest tier are dropped.",
+        description="Largest size of an outbox. When that of prices is full, the oldest prices of the coldest tier are"
+        " dropped; that of trades drops none.",
     )
     retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = Field(
         None, description="Days after which a price is deleted from history; none keeps all prices."

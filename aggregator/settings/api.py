@@ -64,7 +64,9 @@ class ApiSettings(BaseSettings):
         description="Seconds after which a live stream is closed, so that the client reconnects; none never closes it.",
     )
     fast_path: bool = Field(
-        default=True, description="true serves prices in the local cache without Starlette; false, every read with it."
+        default=True,
+        description="true answers frequent requests, such as those for prices in the local cache, without Starlette;"
+        " false, every request with it.",
     )
     refresh_cooldown: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
         1, description="Seconds after a POST /refresh in which another one for the same asset gets 429."

@@ -49,8 +49,8 @@ class TradeSettings(PostgresSettings):
     )
     trade_feeds: bool = Field(
         default=False,
-        description="true subscribes to the trades of the hot assets at every exchange that has a WebSocket feed; not"
-        " in processes of role api.",
+        description="true subscribes to the trades of the hot assets at every exchange that has a WebSocket feed, in"
+        " processes of the roles all and refresher.",
     )
     allowed_lateness: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = Field(
         5, description="Seconds behind the newest trade of its asset after which a trade has no part in windows."

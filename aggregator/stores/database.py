@@ -1,4 +1,4 @@
-"""A local SQLite file in WAL mode, for SQLite history and the outbox. The only user of sqlite3.
+"""A local SQLite file in WAL mode, for every store, outbox and list of marks on disk. The only user of sqlite3.
 
 One thread writes and another reads, so neither the event loop nor a read waits for a write. A write is one transaction.
 It survives a kill -9. After a power cut the file is consistent, but may lack the writes of the last seconds.

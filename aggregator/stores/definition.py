@@ -1,4 +1,4 @@
-"""How a history is registered: the form of its URL, the check of a URL, and how the history is made from it."""
+"""Registration of a history: the form of its URL, the check of a URL, and the function that makes the history."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ class CreatedHistory(NamedTuple):
 
 
 class HistoryParts(msgspec.Struct, frozen=True):
-    """What a history may use in addition to its URL. `retention` is in seconds; None keeps prices for good."""
+    """The parts that a history may use in addition to its URL. `retention` is in seconds; None: for good."""
 
     retention: float | None
     outbox_path: Path

@@ -40,7 +40,7 @@ class RemoteTable(Protocol[R]):
 
     @property
     def batch(self) -> int:
-        """How many records one `put` may have."""
+        """The most records of one `put`."""
 
     async def put(self, records: Sequence[R], /) -> list[R]:
         """Put at most `batch` records of different keys; return those not taken. Raises StoreError."""

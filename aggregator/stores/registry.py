@@ -27,7 +27,7 @@ from aggregator.stores.two_level_cache import TwoLevelCache
 
 
 class CacheParts(msgspec.Struct, frozen=True):
-    """What caches are made from. `redis` is None where the cache's URL names no Redis; `ttl` is in seconds."""
+    """The parts that caches are made of. `redis` is None where the cache's URL names no Redis; `ttl` is in seconds."""
 
     ttl: Mapping[Tier, float]
     bus: Bus

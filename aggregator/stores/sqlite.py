@@ -87,7 +87,7 @@ class SqliteHistory:
     async def run(self) -> None:
         """Make bars of prices, delete expired ones every ten minutes, checkpoint every second; never returns.
 
-        A step that fails keeps the others from nothing: without checkpoints, the journal would grow for ever.
+        A failed step does not stop the others: without checkpoints, the journal would grow for ever.
         """
         trouble = TroubleLog("history_upkeep_failing", "history_upkeep_recovered")
         while True:

@@ -44,7 +44,7 @@ class TracedHistory:
         if isinstance(history, MinuteSource):
             self.minutes = history.minutes
         if isinstance(history, SummarizingHistory):
-            self.summaries = history.summaries  # without a span: nobody waits for this read
+            self.summaries = history.summaries  # without a span: no request waits for this read
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `Store.latest`, in a span."""

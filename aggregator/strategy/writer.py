@@ -1,7 +1,7 @@
 """Writes what the strategy opens and closes: the position, then its signal, then the topic of signals.
 
 The store of positions decides: it has one open position an asset, and the same one twice is one. A signal is made of
-the position, so it is stored and published only where the position was taken, and is the same whoever makes it.
+the position, so it is stored and published only where the position was taken, and is the same in every process.
 """
 
 import asyncio

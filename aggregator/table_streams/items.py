@@ -2,7 +2,7 @@
 
 | item | has | becomes |
 | --- | --- | --- |
-| of MarketStream, or of any other writer | symbol, timestamp (s, ms, us or ns), price | a price without sources |
+| of any other writer | symbol, timestamp (s, ms, us or ns), price | a price without sources |
 | of our table of prices | asset, timestamp (seconds), price and more | the price |
 | of our table of trades | asset_shard, time_id, price and more | the trade |
 """

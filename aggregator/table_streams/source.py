@@ -3,8 +3,7 @@
     shards (kinesis/consumer.py) -> page_queue.py -> items.py -> outbox of the outlets -> checkpoint
 
 A checkpoint is written once the outbox has the events, and the file of dead letters the invalid items, so that a kill
-loses none. A shard that another process takes
-over may be handed over twice from its last checkpoint on.
+loses none. The events of a shard since its last checkpoint may be handed over twice if another process takes it over.
 """
 
 import asyncio
@@ -107,13 +106,13 @@ class TableStream:
 
     @property
     def trouble(self) -> str:
-        """Why events are not handed over at present; empty while they are."""
+        """The reason why events are not handed over at present; empty while they are."""
         found = self._trouble or self._consumer.trouble
         return f"the stream of {self._clients.address.stream}: {found}" if found else ""
 
     @property
     def lags(self) -> list[PartitionLag]:
-        """How far each shard of this process is behind, by its number."""
+        """The lag of each shard of this process, by its number."""
         now, found = self._now(), self._consumer.assignments.values()
         return sorted((lag_of(one, now) for one in found), key=lambda lag: lag.partition)
 

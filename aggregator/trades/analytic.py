@@ -25,7 +25,7 @@ class Analytic(Protocol):
     """Takes the measured trades of the assets that this process processes, in the order of their times.
 
     Late trades and those that come after a newer one of their asset have no part. A trade can be taken again after
-    `load`, with `live` false; it may then be one that a killed process stored, and that nobody has taken.
+    `load`, with `live` false; it may then be one that a killed process stored, and that no analytic has taken.
     """
 
     @property

@@ -15,7 +15,7 @@ from aggregator.models import FUTURE_TOLERANCE, Side, Trade
 from aggregator.numerals import may_have_others, other_number
 from aggregator.trades import protobuf
 from aggregator.trades.market_pb2 import MarketUpdate
-from aggregator.trades.rejection import Rejection
+from aggregator.trades.rejection import REJECTION_CODES, Rejection
 from aggregator.trades.usual_updates import usual_trades
 from aggregator.trades.validation import (
     LEAST_TIME,
@@ -292,4 +292,4 @@ def _code_of(message: str) -> str:
     names |= {"symbol": "asset", "ticker": "asset", "exchange": "venue", "trade_id": "id", "timestamp_ns": "timestamp"}
     names["timestampNs"] = "timestamp"
     code = names.get(field, field.removesuffix("_number"))
-    return code if code in ("asset", "price", "volume", "timestamp", "venue", "id", "side", "sequence") else "malformed"
+    return code if code in REJECTION_CODES else "malformed"

@@ -80,7 +80,7 @@ class TradeLog(EventLog, Protocol):
 
     @property
     def trouble(self) -> str:
-        """Why the log cannot be read at present; empty while it can."""
+        """The reason why the log cannot be read at present; empty while it can."""
 
 
 class TradeReader(Protocol):
@@ -175,7 +175,7 @@ class DurableDeadLetters(DeadLetters, Protocol):
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """How far the processor is behind: trades that wait, and for how many seconds the oldest of them has waited."""
+    """The lag of the processor: trades that wait, and for how many seconds the oldest of them has waited."""
 
     trades: int
     seconds: float
@@ -215,7 +215,7 @@ class LiveTrades(LastTrades, Protocol):
 
     @property
     def backlog(self) -> Backlog:
-        """How far the processor is behind."""
+        """The lag of the processor."""
 
     @property
     def lags(self) -> Sequence[PartitionLag]:
@@ -227,7 +227,7 @@ class LiveTrades(LastTrades, Protocol):
 
     @property
     def trouble(self) -> str:
-        """Why trades are not stored at present; empty while they are."""
+        """The reason why trades are not stored at present; empty while they are."""
 
 
 class StoredEvent(msgspec.Struct, frozen=True):

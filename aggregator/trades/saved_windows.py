@@ -30,7 +30,7 @@ _MOST_BODY = 64 << 20  # bytes
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """When windows are saved.
+    """The conditions under which windows are saved.
 
     `trades` of a partition lie between two saves at least: to read fewer again takes less time than a save is worth.
     So do `least_seconds`, and up to `most_seconds` if there are more than `entries_per_second`, of 32 bytes each.

@@ -1,4 +1,4 @@
-"""The rules that a trade must meet, whoever sends it, and the values that are made of what was sent. Pure."""
+"""The rules that every trade must meet, and the values that are made of what was sent. Pure."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

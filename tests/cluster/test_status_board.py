@@ -42,7 +42,7 @@ def board(redis_client: RedisClient) -> StatusBoard:
 async def test_a_report_is_read_by_another_process(board: StatusBoard) -> None:
     """With every field of an exchange's state, including those that are None."""
     known = Seen(idle_seconds=2.5, newest_ticker=1e9, silent_seconds=0.0, quiet_seconds=7.0, breaker_state="half-open")
-    known.push_trouble = "timeout: mute for 6 s"
+    known.push_trouble = "timeout: no message for 6 s"
     known.rejection = "outlier, 7 of 9 assets"
     known.tokens, known.listed = RateTokens(3, 1.5), 17
     known.window = VenueWindow(7, {"outlier": 2}, 9, -0.25, 0.5)
@@ -50,7 +50,7 @@ async def test_a_report_is_read_by_another_process(board: StatusBoard) -> None:
     ((first, second),) = await board.look()
     assert (first.name, first.breaker_state, first.newest_ticker) == ("exchange1", "half-open", 1e9)
     assert (second.name, second.breaker_state, second.newest_ticker) == ("exchange2", "closed", None)
-    assert (first.push_trouble, second.push_trouble) == ("timeout: mute for 6 s", None)
+    assert (first.push_trouble, second.push_trouble) == ("timeout: no message for 6 s", None)
     assert (first.rejection, second.rejection) == ("outlier, 7 of 9 assets", "")
     assert (first.tokens, first.listed, first.window) == (known.tokens, 17, known.window)
     assert (second.tokens, second.listed, second.window) == (None, None, VenueWindow())

@@ -23,10 +23,10 @@ async def test_a_written_coverage_is_read(redis_client: RedisClient) -> None:
     """How many venues trade each asset, and which assets can have no price; nothing before the first write."""
     read = VenueCoverage()
     listener = CoverageListener(redis_client, read)
-    await listener.hear()
+    await listener.read()
     assert (read.venues, read.counts) == ({}, 0)
     await CoverageReporter(redis_client, known(btcusdt=3, newcoin=1)).report()
-    await listener.hear()
+    await listener.read()
     assert (read.venues, read.need) == ({"btcusdt": 3, "newcoin": 1}, 2)
     assert read.too_few == {"newcoin"}
 
@@ -54,7 +54,7 @@ async def test_an_unchanged_coverage_is_not_read_twice(redis_client: RedisClient
     teller, listener = CoverageReporter(redis_client, known(btcusdt=3)), CoverageListener(redis_client, read)
     for _ in range(2):
         await teller.report()
-        await listener.hear()
+        await listener.read()
     assert read.counts == 1
 
 
@@ -62,7 +62,7 @@ async def test_an_unreadable_coverage_changes_nothing(redis_client: RedisClient)
     """Of another writer, or of another version."""
     read = known(btcusdt=3)
     await redis_client.redis.hset(f"{redis_client.prefix}venues", mapping={"said": "no", "digest": "other"})
-    await CoverageListener(redis_client, read).hear()
+    await CoverageListener(redis_client, read).read()
     assert read.venues == {"btcusdt": 3}
 
 
@@ -70,7 +70,7 @@ async def test_without_redis() -> None:
     """Reads and writes raise StoreUnavailable."""
     client = RedisClient(f"redis://127.0.0.1:{free_port()}/0", 0.2)
     with pytest.raises(StoreUnavailable):
-        await CoverageListener(client, VenueCoverage()).hear()
+        await CoverageListener(client, VenueCoverage()).read()
     with pytest.raises(StoreUnavailable):
         await CoverageReporter(client, VenueCoverage()).report()
     await client.close()

@@ -209,7 +209,7 @@ async def test_a_replayed_feed_that_is_over_falls_back(http: aiohttp.ClientSessi
         feed = Feed("kraken", "", PUSHING["kraken"](), replayed(recording, now), lambda: [BTC], 1, metrics, now=now)
         running = asyncio.create_task(feed.run())
         await until(lambda: "unreachable: cut off" in [one.get("error") for one in log])
-        await until(lambda: feed.trouble.startswith("timeout: mute for"))
+        await until(lambda: feed.trouble.startswith("timeout: no message for"))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert http

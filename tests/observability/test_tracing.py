@@ -29,7 +29,7 @@ from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.traced import TracedCache, TracedTable
 from tests.parts.asgi import get
-from tests.parts.examples import BTC, CADENCE, CATALOG, price
+from tests.parts.examples import BTC, CADENCE, CATALOG, NOW, price
 from tests.parts.scripted import ScriptedExchange, Store
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -147,7 +147,7 @@ def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange
     exchange = ScriptedExchange("exchange1")
     sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
     policy = PricingPolicy(max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal("0.5"))
-    publisher = Publisher(cache.newest, sinks, Freshness(CATALOG, metrics), metrics, tracer=spans.tracer)
+    publisher = Publisher(cache.newest, sinks, Freshness(CATALOG, metrics), metrics, lambda: NOW, tracer=spans.tracer)
     maker = PriceMaker([exchange.name], CATALOG.cadence, publisher, metrics, policy)
     found = Refresher([exchange], maker, metrics, min_sources=1, grace=0.1, concurrency=4, tracer=spans.tracer)
     return found, exchange

@@ -75,9 +75,9 @@ class PriceApi:
         self.starlette = build(routes, metrics)
         self.starlette_requests = 0
         self.app: ASGIApp = self._count_starlette
+        self.buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
         if fast_path:
-            buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
-            self.app = FastPath(self._count_starlette, catalog, self.cache, bodies, buffered, lambda: self.now)
+            self.app = FastPath(self._count_starlette, catalog, self.cache, bodies, self.buffered, lambda: self.now)
 
     async def _count_starlette(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.starlette_requests += 1
@@ -94,5 +94,5 @@ class PriceApi:
 
     def value(self, name: str, **labels: str) -> float:
         """Return a series' value as /metrics shows it; 0 if there is none."""
-        self.metrics.text()  # flushes what is buffered
+        self.buffered.flush()
         return self.metrics.registry.get_sample_value(name, labels) or 0.0

@@ -50,7 +50,7 @@ class Parts:
         self.maker = PriceMaker(
             [exchange.name for exchange in self.exchanges],
             catalog.cadence,
-            Publisher(self.cache.newest, sinks, self.freshness, self.metrics),
+            Publisher(self.cache.newest, sinks, self.freshness, self.metrics, now),
             self.metrics,
             PricingPolicy(Decimal("0.05"), min_sources, Decimal("0.5")),
             wall,

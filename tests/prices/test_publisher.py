@@ -22,7 +22,7 @@ class Parts:
         sinks = Sinks(
             GroupCommit("history", self.history, self.metrics), GroupCommit("cache", self.cache, self.metrics)
         )
-        self.publisher = Publisher(self.cache.newest, sinks, self.freshness, self.metrics)
+        self.publisher = Publisher(self.cache.newest, sinks, self.freshness, self.metrics, lambda: NOW)
 
     def value(self, name: str, **labels: str) -> float:
         """Return a metric's value."""
@@ -77,6 +77,13 @@ async def test_a_price_that_is_no_newer_is_not_published(parts: Parts) -> None:
     assert await parts.publisher.publish([price(timestamp=NOW - 1)], "manual") == {"btcusdt": price()}
     assert parts.history.written == parts.cache.written == [price()]
     assert parts.value("price_refresh_total", tier="hot", trigger_type="manual") == 2
+
+
+async def test_the_age_of_a_replaced_price_is_by_the_clock_of_the_process(parts: Parts) -> None:
+    """Not by the machine's wall clock, which may have stepped."""
+    for timestamp in (NOW - 7, NOW - 2):
+        await parts.publisher.publish([price(timestamp=timestamp)], "auto")
+    assert parts.value("price_age_at_replacement_seconds_sum", tier="hot") == 7
 
 
 async def test_each_price_of_a_batch_has_its_own_outcome(parts: Parts) -> None:

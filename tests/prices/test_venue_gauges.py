@@ -111,6 +111,8 @@ def test_at_most_so_many_assets_have_series(scene: Scene, monkeypatch: pytest.Mo
 
 
 SHARED = """
+import asyncio
+
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.metrics.ending_gauge import EndingGauge
 
@@ -121,10 +123,16 @@ for name, value in (("exchange1", 1.5), ("exchange2", 2.5)):
     gauge.set((name, "btcusdt"), value)
 gauge.end(("exchange1", "btcusdt"))
 gauge.end(("nosuch", "btcusdt"))
-shown = [line for line in metrics.text().decode().splitlines() if line.startswith("price_exchange_price{")]
+
+
+def shown() -> list[str]:
+    text = asyncio.run(metrics.scrape()).decode()
+    return [line for line in text.splitlines() if line.startswith("price_exchange_price{")]
+
+
+before = shown()
 gauge.set(("exchange1", "btcusdt"), 3.5)
-again = [line for line in metrics.text().decode().splitlines() if line.startswith("price_exchange_price{")]
-print(shown, len(again))
+print(before, len(shown()))
 """
 
 

@@ -1,4 +1,4 @@
-"""API keys: which requests may read and which may force a refresh. Without keys in the settings, all may do both.
+"""API keys: the requests that may read, and those that may write, such as POST /ingest. Without keys, all may do both.
 
 Wrong keys are rate limited, for each client address and for all addresses together.
 """
@@ -44,8 +44,8 @@ class Keys:
         self.reads_need_one = bool(read_keys)
         self.writes_need_one = bool(api_keys)
 
-    def check_refresh(self, request: HTTPConnection) -> None:
-        """Raise the response 401 (no key), 403 (the key does not allow a refresh) or 429 (too many wrong keys)."""
+    def check_write(self, request: HTTPConnection) -> None:
+        """Raise the response 401 (no key), 403 (the key does not allow writes) or 429 (too many wrong keys)."""
         refusal = self._refusal(request, self._to_write) if self._to_write else None
         if refusal is not None:
             raise refusal

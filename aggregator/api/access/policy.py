@@ -76,7 +76,7 @@ class Hosts:
 
 
 class Origins:
-    """The origins other than our own whose pages may read, force refreshes and open WebSockets."""
+    """The origins other than our own whose pages may read, write and open WebSockets."""
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
         self.allowed = tuple(allowed)

@@ -14,7 +14,7 @@ from aggregator.api.access.policy import Policy
 from aggregator.api.fast_path.buffered_metrics import BufferedMetrics
 from aggregator.api.routing.replies import Header, Reply
 from aggregator.api.server.direct_write import Answer, Take
-from aggregator.api.trades.ingest import INGEST_PATH, LINE_TYPES, MOST_LINES
+from aggregator.api.trades.ingest import DURABLE_SECONDS, INGEST_PATH, LINE_TYPES, MOST_LINES
 from aggregator.api.trades.ingest_schema import Ingested
 from aggregator.models import Trade, encode
 from aggregator.trades.ingest import Parser
@@ -23,7 +23,6 @@ from aggregator.trades.validation import InvalidTrade
 
 _MOST_BYTES = 4096  # of a JSON body
 _MOST_LINES_BYTES = 60_000  # of lines of JSON, some 400 trades: less than uvicorn reads without a pause
-_DURABLE_SECONDS = 10.0
 _JSON = (b"application/json", b"application/json; charset=utf-8")
 _LINES = tuple(name.encode() for name in LINE_TYPES)
 _SLOW_HEADERS = frozenset((b"origin", b"content-encoding", b"transfer-encoding", b"expect"))
@@ -49,7 +48,7 @@ class IngestFastPath:
         now: Callable[[], float],
         policy: Policy,
         parse_seconds: Callable[[float], None],
-        durable_seconds: float = _DURABLE_SECONDS,
+        durable_seconds: float = DURABLE_SECONDS,
     ) -> None:
         self._parser = parser
         self._log = log
@@ -115,7 +114,7 @@ class IngestFastPath:
         return True
 
     def _answer(self, answer: Answer, started: float, stored: asyncio.Future[Receipt]) -> None:
-        """Answer once the trades are durable. If that takes too long, the application does it all again."""
+        """Answer once the trades are durable. If that takes too long, the application appends and waits once more."""
         if stored.cancelled() or stored.exception() is not None:
             answer(None)
             return

@@ -12,7 +12,7 @@ JSON_TYPES = ("application/json", "text/json", "")
 CLOSE = {"Connection": "close"}  # of an answer before the end of the body
 _MOST_DISCARDED = 4 * 1024 * 1024  # bytes
 _DISCARD_SECONDS = 2.0
-GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # an answer that nobody gets
+GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # the client does not get it
 
 
 def media_type_of(request: Request) -> str:

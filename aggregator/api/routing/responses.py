@@ -86,7 +86,7 @@ _USUAL_CODES = {  # of a status, for refusals that name no code
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why the request was refused. `near` has listed assets, or exchanges, that an unknown name may have meant."""
+    """The reason of a refusal. `near` has listed assets, or exchanges, that an unknown name may have meant."""
 
     msg: str
     code: Code

@@ -1,1 +1,1 @@
-"""The routes of state: health, readiness, metrics, and how the exchanges do."""
+"""The routes of state: health, readiness, metrics, and the exchanges."""

@@ -31,7 +31,7 @@ class RateLimit(Struct, frozen=True):
 
 
 class ExchangeReport(Struct, frozen=True):
-    """How an exchange does, as all refreshers see it."""
+    """The state of an exchange, as all refreshers see it."""
 
     name: str
     state: State

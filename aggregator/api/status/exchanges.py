@@ -1,4 +1,4 @@
-"""GET /exchanges and GET /exchanges/{name}: how the exchanges do."""
+"""GET /exchanges and GET /exchanges/{name}: the state of the exchanges."""
 
 import asyncio
 import time
@@ -59,7 +59,7 @@ refreshes by itself shows only its own view.
 _REPORT: Json = {
     "name": "exchange1",
     "state": "degraded",
-    "problem": "is polled, as its feed has fallen back: timeout: mute for 6 s",
+    "problem": "is polled, as its feed has fallen back: timeout: no message for 6 s",
     "breaker": "closed",
     "last_ticker": 1795241427.25,
     "last_ticker_iso": "2026-11-21T06:10:27.250Z",
@@ -68,7 +68,7 @@ _REPORT: Json = {
     "mean_distance": -0.000012,
     "mean_absolute_distance": 0.000152,
     "push": "fallen_back",
-    "push_problem": "timeout: mute for 6 s",
+    "push_problem": "timeout: no message for 6 s",
     "rate_limit": {"tokens_left": 597, "per_second": 90.0},
     "cooldown_seconds": 0.0,
     "assets": 20,

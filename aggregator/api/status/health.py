@@ -1,4 +1,4 @@
-"""GET /health: whether the process is alive; and, as JSON, how it does."""
+"""GET /health: whether the process is alive; and its state as JSON."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _Seconds = Annotated[float | None, Meta(description="Seconds; null without a tra
 
 
 class Health(Struct, frozen=True):
-    """How the process does. Latencies are those of the last minute."""
+    """The state of the process. Latencies are those of the last minute."""
 
     status: Annotated[
         Status,

@@ -34,8 +34,7 @@ MOST_LINE = 64 * 1024  # bytes
 MOST_LINES = 2_000  # that are read before other requests get their turn: 64 KiB can have 32,768 bad ones
 _MOST_LISTED = 1_000  # rejected records that the answer lists
 _IN_FLIGHT = 2 * BATCH  # trades of one stream of lines that wait to be stored: one batch stored, one measured
-_DURABLE_SECONDS = 10.0  # to wait for the store, or for room in the backlog
-
+DURABLE_SECONDS = 10.0  # to wait for the store, or for room in the backlog
 _BODY_SECONDS = 30.0  # for a whole body, or until the next part of a stream of lines
 
 LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
@@ -103,7 +102,7 @@ class IngestRoute:
         metrics: TradeMetrics,
         rate: float | None = None,
         now: Callable[[], float] = time.time,
-        durable_seconds: float = _DURABLE_SECONDS,
+        durable_seconds: float = DURABLE_SECONDS,
         keys: Keys | None = None,
     ) -> None:
         self._parser = parser

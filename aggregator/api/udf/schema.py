@@ -119,7 +119,7 @@ class UdfNoData(Struct, frozen=True):
 
 
 class UdfRefusal(Refusal, frozen=True, kw_only=True):
-    """Why the request was refused, for clients of UDF (`s`, `errmsg`) and for all others (`msg`, `code`)."""
+    """The reason of a refusal, for clients of UDF (`s`, `errmsg`) and for all others (`msg`, `code`)."""
 
     s: Literal["error"]
     errmsg: str

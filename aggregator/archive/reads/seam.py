@@ -6,7 +6,7 @@ from aggregator.archive.bounds import Span
 
 
 class Seam:
-    """Where a store of `retention` seconds ends. `now` is unix seconds.
+    """The time at which a store of `retention` seconds ends. `now` is unix seconds.
 
     The archive is read for a range that begins or ends before what the store keeps. A range from 0 begins nowhere: it
     is that of a client that asks for the newest rows.

@@ -95,7 +95,7 @@ class Archiver:
         self._is_closed = False
         self._log = structlog.get_logger()
         self.trouble = ""
-        """Why the archive cannot be written at present; empty while it can."""
+        """The reason why the archive cannot be written at present; empty while it can."""
 
     @property
     def lag(self) -> float:
@@ -113,7 +113,7 @@ class Archiver:
 
     @property
     def problem(self) -> str:
-        """Why events are not archived in time; empty while they are."""
+        """The reason why events are not archived in time; empty while they are."""
         behind = f"{self.lag:.0f} s behind" if self.lag > LONGEST_LAG else ""
         return ", ".join(filter(None, (self.trouble, behind)))
 

@@ -30,7 +30,7 @@ from aggregator.strategy.rules import Rules
 from aggregator.strategy.totals import Tally
 from aggregator.trades.ports import TradeReader
 
-_SECONDS = 60.0  # of one read: nobody waits for an answer
+_SECONDS = 60.0  # of one read: no request waits for it
 _MOST_FILES = 10_000  # of the archive, for 1,000 trades: a month of files of five minutes
 
 

@@ -1,8 +1,8 @@
 """`aggregator doctor`: check everything that the service depends on, and report what to mend.
 
-`machine`, `stores` and `exchanges` have the checks, which use the code of the service itself. `checks` runs them one
-after the other, each within a time limit, and `report` prints the findings. The checks leave nothing behind: they
-remove again what they write to try a store.
+`command` chooses the checks; one module for each part of the deployment has them (`machine`, `stores`, `trades` and so
+on). They use the code of the service itself. `checks` runs them one after the other, each within a time limit, and
+`report` prints the findings. The checks leave nothing behind: they remove again what they write to try a store.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from aggregator.models import Asset
 
 
 class Level(StrEnum):
-    """How bad a finding is: all well, something to watch, or something without which the service does not work."""
+    """The severity of a finding: all well, something to watch, or something that the service cannot work without."""
 
     OK = "ok"
     WARN = "warn"

@@ -1,4 +1,4 @@
-"""Which checks `aggregator doctor` runs for the settings, and the run of all of them."""
+"""The checks that `aggregator doctor` runs for the settings, and the run of all of them."""
 
 import asyncio
 import os

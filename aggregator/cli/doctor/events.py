@@ -22,10 +22,8 @@ _URL = "AGGREGATOR_EVENTS_URL"
 
 
 def event_checks(settings: Settings) -> dict[str, Check]:
-    """Return the check of the store; none for a role that does not open it, or that only reads a file."""
+    """Return the check of the store; none for a role that only reads a file."""
     url = settings.events_url
-    if settings.role == "refresher" and not settings.trade_feeds:
-        return {}
     if url.startswith("dynamodb:"):
         return {_CHECK: partial(table_check, settings, parse_dynamodb_url(url))}
     if url.startswith("postgresql:"):

@@ -13,7 +13,7 @@ from aggregator.cli.doctor.postgres import CheckedDatabase, try_database
 from aggregator.cli.doctor.report import place
 from aggregator.cli.doctor.tables import LONGEST_QUERY, CheckedTable, try_table
 from aggregator.cluster.consumer_group import RedisClock
-from aggregator.cluster.redis_rights import Constitution, constitution, refusals
+from aggregator.cluster.redis_rights import RedisInfo, redis_info, refusals
 from aggregator.errors import StoreError
 from aggregator.models import Price, Tier
 from aggregator.observability.metrics import Metrics
@@ -41,7 +41,7 @@ async def redis_check(settings: Settings, context: Context) -> Sequence[Finding]
         client = await open_redis(settings, stack)
         if client is None:
             return [passed("redis", "not used: the cache is in memory")]
-        found = await _constitution(client, where)
+        found = await _info(client, where)
         with suppress(StoreError):  # missing rights are reported below
             await (clock := RedisClock(client)).sync()
             context.clock_offsets.append(clock.now() - time.time())
@@ -51,9 +51,9 @@ async def redis_check(settings: Settings, context: Context) -> Sequence[Finding]
     return found or [passed("redis", f"{where} answers, and allows everything that the service does there")]
 
 
-async def _constitution(client: RedisClient, where: str) -> list[Finding]:
+async def _info(client: RedisClient, where: str) -> list[Finding]:
     try:
-        said = await constitution(client)
+        said = await redis_info(client)
     except StoreError as error:
         return [
             warning(
@@ -65,20 +65,20 @@ async def _constitution(client: RedisClient, where: str) -> list[Finding]:
     return [finding for judge in (_version, _replica, _policy) if (finding := judge(said, where)) is not None]
 
 
-def _version(said: Constitution, where: str) -> Finding | None:
+def _version(said: RedisInfo, where: str) -> Finding | None:
     numbers = tuple(int(part) for part in said.version.split(".")[:2] if part.isdigit())
     if numbers >= _OLDEST_REDIS:
         return None
     return failure("redis", f"{where} is version {said.version}, which has no XAUTOCLAIM", "use 6.2 or newer")
 
 
-def _replica(said: Constitution, where: str) -> Finding | None:
+def _replica(said: RedisInfo, where: str) -> Finding | None:
     if not said.is_replica:
         return None
     return failure("redis", f"{where} is a replica", "name the primary (AGGREGATOR_CACHE_URL)")
 
 
-def _policy(said: Constitution, where: str) -> Finding | None:
+def _policy(said: RedisInfo, where: str) -> Finding | None:
     if not said.most_bytes or said.policy.startswith("volatile-"):
         return None
     when_full = "refuses new prices" if said.policy == "noeviction" else "may drop the jobs that refreshers share"

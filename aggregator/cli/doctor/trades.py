@@ -38,7 +38,7 @@ _LOG = "AGGREGATOR_TRADES_LOG"
 
 def trade_checks(settings: Settings, seconds: float) -> dict[str, Check]:
     """Return the checks of the log and of the store; none for a role without trades. `seconds` limit each."""
-    if settings.role == "refresher":
+    if settings.role == "refresher" and not settings.trade_feeds:
         return {}
     log: dict[str, Check] = {}
     if settings.trades_log.startswith("kafka:"):

@@ -40,12 +40,12 @@ class Deliveries:
 
     @property
     def failed(self) -> int:
-        """How many trades were not delivered."""
+        """The number of trades that were not delivered."""
         return self.failures.total()
 
     @property
     def unreported(self) -> int:
-        """How many trades have no report."""
+        """The number of trades without a report."""
         return self.sent - self.delivered - self.failed
 
     def report(self, failure: str, seconds: float) -> None:

@@ -14,7 +14,7 @@ _STEP = 500  # trades between two looks at the reports and at the signal to stop
 _PAUSE = 0.001  # seconds between two steps
 _SHOW_SECONDS = 0.25
 _REPORT_SECONDS = 35.0  # the library gives a record up after 30
-_STOP_SECONDS = 10.0  # the same after a signal to stop: whoever sends it waits
+_STOP_SECONDS = 10.0  # the same after a signal to stop, whose sender waits
 
 Show = Callable[[int, str], None]
 """Takes how many trades were sent, and a text."""
@@ -29,7 +29,7 @@ class Producer(Protocol):
 
     @property
     def waiting(self) -> int:
-        """How many records have no report."""
+        """The number of records without a report."""
 
     def send(self, key: bytes, value: bytes) -> bool:
         """Hand a record over; return False if the buffer is full. Raises StoreRefused."""

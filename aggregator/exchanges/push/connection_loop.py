@@ -57,7 +57,7 @@ class ConnectionLoop(ABC):
 
     @abstractmethod
     def _change(self, gone: Iterable[str], new: Mapping[str, str]) -> Iterable[str]:
-        """Record the end of subscriptions and the begin of others (symbols by name); return the names to subscribe."""
+        """Record that subscriptions end and others begin (symbols by name); return the names to subscribe to."""
 
     @abstractmethod
     def _begin(self) -> None:

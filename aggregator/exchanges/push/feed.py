@@ -63,7 +63,7 @@ class Feed(ConnectionLoop):
 
     @property
     def trouble(self) -> str:
-        """Why no young tickers are pushed; empty while they are, and while no assets are wanted."""
+        """The reason why no young tickers are pushed; empty while they are, and while no assets are wanted."""
         if not self._names:
             return ""
         if self._down:
@@ -108,7 +108,7 @@ class Feed(ConnectionLoop):
     def _check(self, now: float) -> None:
         silent, without = now - self._heard_at, now - self._young_at
         if silent > max(self._interval, 2 * CHECK_SECONDS):
-            raise ExchangeTimeout(f"mute for {silent:.0f} s")
+            raise ExchangeTimeout(f"no message for {silent:.0f} s")
         if without > max(self._interval, _NO_TICKERS):
             raise ExchangeTimeout(f"no young ticker for {without:.0f} s")
         self._update_subscriptions()

@@ -125,7 +125,7 @@ class TradeFeed(ConnectionLoop):
     def _check(self, now: float) -> None:
         silent = now - self._heard_at
         if silent > self._dialect.silence and not self._waiting:
-            raise ExchangeTimeout(f"mute for {silent:.0f} s")
+            raise ExchangeTimeout(f"no message for {silent:.0f} s")
         self._update_subscriptions()
         self._ask_again(now)
         if self._newest is not None:

@@ -1,7 +1,7 @@
 """The trades that a feed has delivered of each asset, and the gaps that interruptions have left. Pure.
 
 A gap begins with the newest trade that was delivered before an interruption; without one, with the subscription. It is
-filled from the venue's recent trades: from those that are not older than its begin and were not delivered since.
+filled from the venue's recent trades: from those that are not older than its start and were not delivered since.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class _Trail(msgspec.Struct):
 
 
 class _Gap(msgspec.Struct, frozen=True):
-    """The begin of a gap in unix seconds, and whether a trade was delivered then."""
+    """The start of a gap in unix seconds, and whether a trade was delivered then."""
 
     begin: float
     after_trade: bool

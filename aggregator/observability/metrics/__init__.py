@@ -82,31 +82,31 @@ class Metrics:
         )
         self.in_flight = Gauge(
             "price_api_requests_in_flight",
-            "Requests under way, but for those answered from memory on the spot.",
+            "Requests in flight, without those that the fast path answers.",
             registry=self.registry,
             multiprocess_mode="livesum",
         )
         self.connections_cut = self._counter(
             "price_api_connections_cut_total",
-            "Connections ended by us: slow, head or body too large, unread, malformed, pipelined, too_many.",
+            "Connections closed by the server: slow, head, body (too large), unread, malformed, pipelined, too_many.",
             "reason",
         )
-        self.cache_hits = self._counter("price_cache_hits_total", "Prices asked for that the cache had.")
-        self.cache_misses = self._counter("price_cache_misses_total", "Prices asked for that the cache had not.")
-        self.reads = self._counter("price_reads_total", "Prices asked for, by where they were found.", "found_in")
+        self.cache_hits = self._counter("price_cache_hits_total", "Requested prices that the cache had.")
+        self.cache_misses = self._counter("price_cache_misses_total", "Requested prices that the cache did not have.")
+        self.reads = self._counter("price_reads_total", "Requested prices, by where they were found.", "found_in")
         self.asset_access = self._counter(
             "price_asset_access_total",
-            "Prices asked for; all but hot assets count as 'other'.",
+            "Requested prices, by asset; all but hot assets count as 'other'.",
             "asset",
             "tier",
         )
         self.age_at_read = self._histogram(
             "price_age_at_read_seconds", "Age of a price when a reader got it.", buckets.AGE, "tier"
         )
-        self.stale_served = self._counter("price_stale_served_total", "Prices served that said to be stale.", "tier")
+        self.stale_served = self._counter("price_stale_served_total", "Prices served as stale.", "tier")
 
         self.loop_lag = self._histogram(
-            "price_event_loop_lag_seconds", "How late the event loop does what is due.", buckets.LAG
+            "price_event_loop_lag_seconds", "Delay of a callback in the event loop.", buckets.LAG
         )
 
     def _streams(self) -> None:
@@ -119,39 +119,43 @@ class Metrics:
         )
         self.stream_conflated = self._counter(
             "price_stream_conflated_total",
-            "Events not sent to a reader that had fallen behind, as a newer one of the same topic and key had come.",
+            "Events not sent to a slow subscriber, because a newer event of the same topic and key had come.",
         )
         self.stream_dropped = self._counter(
             "price_stream_dropped_total",
-            "Streams ended by us: slow (what was sent was left unread), silent (no answer to pings), flood (messages"
-            " beyond their bounds), expired, stopping.",
+            "Streams that the service has ended, by reason: slow (the client left data unread), silent (no answer to"
+            " pings), flood (messages beyond their bounds), expired, stopping.",
             "reason",
         )
 
     def _exchanges(self) -> None:
-        self.exchange_requests = self._counter("price_exchange_requests_total", "Calls sent.", "exchange")
+        self.exchange_requests = self._counter("price_exchange_requests_total", "Calls to exchanges.", "exchange")
         self.exchange_errors = self._counter(
-            "price_exchange_errors_total", "Calls that brought no ticker, or were not made.", "exchange", "error_type"
+            "price_exchange_errors_total", "Calls that gave no ticker, or were not made.", "exchange", "error_type"
         )
         self.exchange_seconds = self._histogram(
-            "price_exchange_request_duration_seconds", "From call to decoded ticker.", buckets.CALL, "exchange"
+            "price_exchange_request_duration_seconds", "Time of a call, with decoding.", buckets.CALL, "exchange"
         )
-        self.breaker_state = self._gauge("price_circuit_breaker_state", "0 closed, 1 open, 2 half-open.", "exchange")
+        self.breaker_state = self._gauge(
+            "price_circuit_breaker_state",
+            "State of an exchange's circuit breaker: 0 closed, 1 open, 2 half-open.",
+            "exchange",
+        )
         self.exchange_quiet = self._gauge(
             "price_exchange_quiet_seconds",
-            "For how much longer it is not asked because it has said so, as of the last call.",
+            "Seconds left of the cool-down that an exchange has asked for, at the last call.",
             "exchange",
         )
         self.push_state = self._gauge(
             "price_exchange_push_state",
-            "1 while its feed pushes young tickers, 0 while it is polled, NaN while nothing is subscribed here.",
+            "1 while an exchange's feed pushes young tickers, 0 while it is polled, NaN without subscriptions here.",
             "exchange",
         )
         self.push_connections = self._counter("price_exchange_push_connections_total", "Feeds opened.", "exchange")
         self.push_messages = self._counter(
             "price_exchange_push_messages_total",
-            "News of the feed: ticker, beat, gap, out_of_order, refused, junk, shutdown (announced), and lost"
-            " connections.",
+            "Events of an exchange's feed: ticker, beat, gap, out_of_order, refused, junk, shutdown (announced), and"
+            " lost connections.",
             "exchange",
             "kind",
         )
@@ -159,24 +163,24 @@ class Metrics:
             "price_exchange_push_answers_total", "Assets answered with a pushed ticker, without a call.", "exchange"
         )
         self.exchange_answered = self._gauge(
-            "price_exchange_last_ticker_timestamp_seconds", "When it last gave a ticker, by our clock.", "exchange"
+            "price_exchange_last_ticker_timestamp_seconds", "Our time of an exchange's last ticker.", "exchange"
         )
         self.exchange_newest = self._gauge(
             "price_exchange_newest_ticker_timestamp_seconds",
-            "The newest time its tickers had, by its clock.",
+            "The newest time of an exchange's tickers, by its clock.",
             "exchange",
         )
         self.venue_price = self._gauge(
             "price_exchange_price",
-            "Its newest price of a hot asset, also if that has no part in ours.",
+            "An exchange's newest price of a hot asset, also if that has no part in ours.",
             "exchange",
             "asset",
         )
         self.venue_distance = self._gauge(
-            "price_exchange_distance_ratio", "(Its price - our price) / our price, of a hot asset.", "exchange", "asset"
+            "price_exchange_distance_ratio", "(Exchange's price - ours) / ours, of a hot asset.", "exchange", "asset"
         )
         self.rejected_tickers = self._counter(
-            "price_tickers_rejected_total", "Tickers that had no part in a price.", "exchange", "reason"
+            "price_tickers_rejected_total", "Tickers that had no part in a price, by reason.", "exchange", "reason"
         )
         self.used_tickers = self._counter("price_tickers_used_total", "Tickers that had a part in a price.", "exchange")
 
@@ -188,80 +192,82 @@ class Metrics:
             "tier",
             "trigger_type",
         )
-        self.refresh_errors = self._counter("price_refresh_errors_total", "Refreshes that brought no price.", "tier")
-        self.refresh_interval = self._gauge("price_refresh_interval_seconds", "As set.", "tier")
+        self.refresh_errors = self._counter("price_refresh_errors_total", "Refreshes without a price.", "tier")
+        self.refresh_interval = self._gauge("price_refresh_interval_seconds", "Interval of a tier.", "tier")
         self.refresh_missed = self._counter(
-            "price_refresh_missed_total", "Scheduled refreshes left out because the one before was not done.", "tier"
+            "price_refresh_missed_total", "Scheduled refreshes skipped because the one before was not done.", "tier"
         )
         self.jobs = self._counter(
             "price_jobs_total",
-            "Jobs of a shared rota: taken, claimed from a dead refresher, outdated, or its own while Redis was away.",
+            "Jobs of the shared schedule: taken, claimed from a dead refresher, outdated, or own (without Redis).",
             "tier",
             "how",
         )
         self.jobs_lag = self._gauge(
-            "price_jobs_lag_seconds", "For how long the oldest unfinished job has been due.", "tier"
+            "price_jobs_lag_seconds", "How long the oldest unfinished job of a tier has been due.", "tier"
         )
         self.refresh_seconds = self._histogram(
             "price_refresh_duration_seconds",
-            "From asking the exchanges to the last store.",
+            "Duration of a refresh, from the calls to the exchanges to the last store.",
             buckets.CALL,
             "tier",
         )
         self.tier_changes = self._counter(
-            "price_tier_changes_total", "Assets that popularity has brought into a tier.", "tier"
+            "price_tier_changes_total", "Assets that the ranking by popularity has moved into a tier.", "tier"
         )
         self.age_at_replacement = self._histogram(
-            "price_age_at_replacement_seconds", "Age of a price when its successor came.", buckets.AGE, "tier"
+            "price_age_at_replacement_seconds", "Age of a price when a newer one replaced it.", buckets.AGE, "tier"
         )
 
-        self.tier_assets = self._gauge("price_tier_assets", "Assets in it.", "tier")
-        self.tier_unpriced = self._gauge("price_tier_unpriced_assets", "Assets that never had a price here.", "tier")
+        self.tier_assets = self._gauge("price_tier_assets", "Assets of a tier.", "tier")
+        self.tier_unpriced = self._gauge("price_tier_unpriced_assets", "Assets without any price so far.", "tier")
         self.single_source = self._gauge(
             "price_single_source_assets",
-            "Assets whose newest price is made of one exchange although more list them.",
+            "Assets of a tier whose newest price is made of one exchange although more list them.",
             "tier",
         )
         self.tier_age = self._gauge(
             "price_tier_age_seconds",
-            "What the ages of 95 % of its newest prices do not exceed now; +Inf while that many have none.",
+            "95th percentile of the ages of a tier's newest prices; +Inf while more than 5 % of its assets have none.",
             "tier",
         )
 
     def _processes(self) -> None:
         self.processes = Gauge(
-            "price_processes", "Processes that live.", ["role"], registry=self.registry, multiprocess_mode="livesum"
+            "price_processes", "Running processes.", ["role"], registry=self.registry, multiprocess_mode="livesum"
         )
         self.feed_connected = Gauge(
             "price_feed_connected",
-            "1 while every process hears of every new price; absent where there is nobody to hear from.",
+            "1 while every process of the port receives all new prices through Redis; absent without Redis.",
             ["store"],
             registry=self.registry,
             multiprocess_mode="livemin",
         )
 
     def _stores(self) -> None:
-        self.store_errors = self._counter("price_store_errors_total", "Store calls that failed.", "store", "reason")
-        self.store_writes = self._counter("price_store_written_total", "Prices written.", "store")
-        self.store_batch = self._histogram("price_store_batch_prices", "Prices per write.", buckets.BATCH, "store")
-        self.outbox_rows = self._gauge("price_outbox_rows", "Prices waiting for DynamoDB.")
-        self.outbox_bytes = self._gauge("price_outbox_bytes", "Of the outbox's file that are in use.")
-        self.outbox_oldest = self._gauge("price_outbox_oldest_age_seconds", "How long the oldest has been waiting.")
+        self.store_errors = self._counter("price_store_errors_total", "Failed calls of a store.", "store", "reason")
+        self.store_writes = self._counter("price_store_written_total", "Prices written to a store.", "store")
+        self.store_batch = self._histogram("price_store_batch_prices", "Prices in a write.", buckets.BATCH, "store")
+        self.outbox_rows = self._gauge("price_outbox_rows", "Prices that wait for DynamoDB or PostgreSQL.")
+        self.outbox_bytes = self._gauge("price_outbox_bytes", "Bytes in use of the outbox's file.")
+        self.outbox_oldest = self._gauge("price_outbox_oldest_age_seconds", "Age of the oldest waiting price.")
         self.outbox_refused = self._counter(
             "price_outbox_refused_total", "Waiting prices given up because the outbox was full.", "tier"
         )
         self.history_lost = self._counter(
-            "price_history_lost_total", "Prices that neither the outbox nor, in its stead, DynamoDB took."
+            "price_history_lost_total", "Prices that neither the outbox nor the database behind it took."
         )
-        self.dead_letters = self._counter("price_dead_letters_added_total", "Prices DynamoDB refused for good.")
-        self.dead_letters_held = self._gauge("price_dead_letters", "Dead letters not replayed or deleted yet.")
+        self.dead_letters = self._counter("price_dead_letters_added_total", "Prices that the database refused.")
+        self.dead_letters_held = self._gauge("price_dead_letters", "Refused prices, not replayed or deleted yet.")
         self.dynamodb_write_seconds = self._histogram(
-            "price_dynamodb_write_latency_seconds", "One BatchWriteItem.", buckets.CALL
+            "price_dynamodb_write_latency_seconds", "Time of a BatchWriteItem.", buckets.CALL
         )
-        self.dynamodb_read_seconds = self._histogram("price_dynamodb_read_latency_seconds", "One Query.", buckets.CALL)
-        self.dynamodb_write_units = self._counter("price_dynamodb_write_units_total", "Consumed write capacity.")
-        self.dynamodb_read_units = self._counter("price_dynamodb_read_units_total", "Consumed read capacity.")
-        self.dynamodb_errors = self._counter("price_dynamodb_errors_total", "Calls that failed after their retries.")
+        self.dynamodb_read_seconds = self._histogram(
+            "price_dynamodb_read_latency_seconds", "Time of a Query.", buckets.CALL
+        )
+        self.dynamodb_write_units = self._counter("price_dynamodb_write_units_total", "Write units consumed.")
+        self.dynamodb_read_units = self._counter("price_dynamodb_read_units_total", "Read units consumed.")
+        self.dynamodb_errors = self._counter("price_dynamodb_errors_total", "Calls that failed after retries.")
         self.dynamodb_retries = self._counter("price_dynamodb_retries_total", "Items that had to be sent again.")
 
     def accesses_of(self, asset: Asset) -> Callable[[float], None]:
@@ -272,10 +278,6 @@ class Metrics:
     def before_text(self, flush: Callable[[], None]) -> None:
         """Call `flush` before each scrape, for counts that are buffered elsewhere."""
         self._exposition.before_text(flush)
-
-    def text(self) -> bytes:
-        """As `Exposition.text`."""
-        return self._exposition.text()
 
     async def scrape(self) -> bytes:
         """As `Exposition.scrape`."""

@@ -32,20 +32,12 @@ class Exposition:
         """Call `flush` before each text is written, for counts that are buffered elsewhere."""
         self._flushes.append(flush)
 
-    def text(self) -> bytes:
-        """Return the text; takes some 30 ms."""
-        self._flush()
-        return generate_latest(self._registry)
-
     async def scrape(self) -> bytes:
-        """Return the text, which a thread writes, so that the event loop serves others meanwhile.
+        """Return the text. A thread writes it, which takes some 30 ms, while the event loop serves others.
 
         The thread writes one text at a time: many scrapes at once must leave the other threads to the stores.
         """
         async with self._writing:
-            self._flush()
+            for flush in self._flushes:
+                flush()
             return await asyncio.to_thread(generate_latest, self._registry)
-
-    def _flush(self) -> None:
-        for flush in self._flushes:
-            flush()

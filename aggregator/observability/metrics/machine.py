@@ -31,9 +31,13 @@ class Processes(Collector):
                     files += process.num_fds()
                 seconds += times.user + times.system
         return [
-            GaugeMetricFamily("process_resident_memory_bytes", "Of all processes, shared pages in each.", value=memory),
-            CounterMetricFamily("process_cpu_seconds", "Of all processes together.", value=seconds),
-            GaugeMetricFamily("process_open_fds", "Of all processes together.", value=files),
+            GaugeMetricFamily(
+                "process_resident_memory_bytes",
+                "Resident memory of all processes of the port; shared pages count in each.",
+                value=memory,
+            ),
+            CounterMetricFamily("process_cpu_seconds", "CPU time of all processes of the port.", value=seconds),
+            GaugeMetricFamily("process_open_fds", "Open files of all processes of the port.", value=files),
         ]
 
 
@@ -65,7 +69,7 @@ class Machine(Collector):
         """Return the three gauges."""
         disk = GaugeMetricFamily(
             "price_system_disk_usage_percent",
-            "Used, of the whole disk: that of the current folder, and others with files of the service.",
+            "Used share of each disk that has the working folder or files of the service.",
             labels=["path"],
         )
         for folder in self._disks:
@@ -73,8 +77,10 @@ class Machine(Collector):
                 usage = shutil.disk_usage(folder)
                 disk.add_metric([str(folder)], 100 * usage.used / max(usage.total, 1))
         return [
-            GaugeMetricFamily("price_system_cpu_usage_percent", "All cores.", value=self._cpu_percent),
-            GaugeMetricFamily("price_system_memory_usage_percent", "Of all.", value=psutil.virtual_memory().percent),
+            GaugeMetricFamily("price_system_cpu_usage_percent", "Used share of all cores.", value=self._cpu_percent),
+            GaugeMetricFamily(
+                "price_system_memory_usage_percent", "Used share of the memory.", value=psutil.virtual_memory().percent
+            ),
             disk,
         ]
 
@@ -84,6 +90,10 @@ class Build(Collector):
 
     def collect(self) -> list[GaugeMetricFamily]:
         """Return the gauge."""
-        build = GaugeMetricFamily("price_build_info", "Always 1.", labels=["version", "python"])
+        build = GaugeMetricFamily(
+            "price_build_info",
+            "Always 1; the labels have the versions of the service and of Python.",
+            labels=["version", "python"],
+        )
         build.add_metric([version(), platform.python_version()], 1)
         return [build]

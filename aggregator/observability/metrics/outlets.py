@@ -37,18 +37,18 @@ class OutletMetrics:
             "topic",
         )
         self.waiting = gauge("outlet_events_waiting", "Events that wait for the outlet.")
-        self.oldest = gauge("outlet_oldest_age_seconds", "How long the oldest of them has waited.")
+        self.oldest = gauge("outlet_oldest_age_seconds", "How long the oldest event has waited for the outlet.")
         self.away = gauge("outlet_away", "1 while the outlet is away or throttles, 2 once it has ended, else 0.")
-        self.sending = gauge("outlet_sending", "1 while this process sends; another process does so otherwise.")
+        self.sending = gauge("outlet_sending", "1 while this process sends to the outlet; otherwise another one does.")
         self.bytes = Gauge(
             "outlet_outbox_bytes",
-            "Of the outbox's file that are in use.",
+            "Bytes in use of the file of the outlets' outbox.",
             registry=registry,
             multiprocess_mode="livemax",
         )
         self.dead = Gauge(
             "outlet_dead_letters",
-            "Dead letters not sent or deleted yet.",
+            "Refused events that were not sent or deleted yet.",
             registry=registry,
             multiprocess_mode="livemax",
         )

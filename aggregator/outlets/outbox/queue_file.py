@@ -98,7 +98,7 @@ QUEUED = RecordKind(
     copied=301,
     more=_MORE,
 )
-"""When the file is full, the oldest prices are given up first, then trades and sentiment; the others never."""
+"""The kind of record in the file. A full file gives up the oldest prices, then trades and sentiment, no others."""
 
 
 class QueueFile(WaitingFile[Queued]):

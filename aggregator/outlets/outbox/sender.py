@@ -77,7 +77,7 @@ class OutletSender:
 
     @property
     def problem(self) -> str:
-        """Why the outlet takes no events now; empty while it takes them."""
+        """The reason why the outlet takes no events now; empty while it takes them."""
         return f"{ENDED}: {self.ended}" if self.ended else self.trouble
 
     def offer(self, rows: Sequence[Waiting], appended: Appended[Queued]) -> None:

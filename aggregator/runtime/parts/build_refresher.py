@@ -47,7 +47,7 @@ class Venues(msgspec.Struct, frozen=True):
     lease: FeedLease | None
 
     def owns(self, tier: Tier) -> bool:
-        """Whether this process takes the shared jobs of the tier: those of the hot one go to who has the feeds."""
+        """Whether this process takes the shared jobs of the tier. The holder of the feeds takes the hot ones."""
         return tier is not Tier.HOT or self.lease is None or self.lease.held
 
 
@@ -104,7 +104,9 @@ async def build_refresher(process: Process, stores: Stores, venues: Venues) -> R
     maker = PriceMaker(
         [exchange.name for exchange in exchanges],
         process.catalog.cadence,
-        Publisher(stores.cache.newest, sinks, process.freshness, process.metrics, tracer=process.tracer),
+        Publisher(
+            stores.cache.newest, sinks, process.freshness, process.metrics, process.clock.now, tracer=process.tracer
+        ),
         process.metrics,
         PricingPolicy(settings.max_deviation, settings.min_sources, settings.max_weight),
         process.clock,

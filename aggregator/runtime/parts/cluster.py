@@ -32,7 +32,7 @@ class Cluster(msgspec.Struct, frozen=True):
     """New values of all processes. Run it only once every part has subscribed to it."""
 
     lag: JobLag
-    """How far the refreshers are behind their schedule."""
+    """The lag of the refreshers behind their schedule."""
 
     outlets: OutletView
     """The outlets of other processes; it looks only in the role `api`, which sends no events itself."""
@@ -85,5 +85,5 @@ async def _catch_up(process: Process, feed: RedisFeed, coverage: CoverageListene
         async with asyncio.timeout(_SUBSCRIBE_SECONDS):
             await feed.subscribed.wait()
     with suppress(StoreError):
-        await coverage.hear()
+        await coverage.read()
         process.freshness.receive(list((await cache.latest(list(process.catalog.assets))).values()))

@@ -1,4 +1,4 @@
-"""How stores of events and positions are registered, and the bounds on what they keep."""
+"""Registration of stores of events and positions, and the bounds on what they keep."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -21,7 +21,7 @@ READ_SECONDS = 1.0  # leaves a request the time to get its answer elsewhere
 WRITE_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
 READERS = 8
-_FINAL = ("22", "23", "42P07")  # data that no retry makes acceptable, and a table of somebody else
+_FINAL = ("22", "23", "42P07")  # data that no retry makes acceptable, and a table of another program
 
 
 class Row(Protocol):
@@ -59,7 +59,7 @@ class Connections:
                 except asyncpg.PostgresError:
                     self._put_back(connection)
                     raise
-                except BaseException:  # cancelled or cut: an answer may still come, which is nobody's
+                except BaseException:  # cancelled or cut: an answer that nobody reads may still come
                     connection.terminate()
                     raise
                 self._put_back(connection)
@@ -76,7 +76,7 @@ class Connections:
             return changed(await connection.execute(statement, *values))
 
     async def close(self) -> None:
-        """Close the connections that nobody uses, and each other one after its use."""
+        """Close the connections that are not in use, and each other one after its use."""
         self._is_closed = True
         while self._idle:
             self._idle.pop().terminate()

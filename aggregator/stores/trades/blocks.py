@@ -113,7 +113,7 @@ def read_page(
     for edge, body in _rows(connection, asset, start, end, newest_first=newest_first):
         if len(found) >= limit and _before(found.values(), edge, newest_first=newest_first) >= limit:
             break
-        for trade in _decoder.decode(body):
+        for trade in decode_trades(body):
             key = (trade.timestamp, trade.venue, trade.id)
             if start <= key[0] <= end and (after is None or (key < after if newest_first else key > after)):
                 found.setdefault(key, trade)

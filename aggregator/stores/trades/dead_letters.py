@@ -58,7 +58,7 @@ class TradeDeadLetters:
         self._log = structlog.get_logger()
         self._trouble = TroubleLog("dead_letters_failing", "dead_letters_recovered")
         self.archive: LetterArchive | None = None
-        """Where dead letters go that are not tried again; without it they stay in the file."""
+        """The archive of dead letters that are not tried again; without it they stay in the file."""
 
         self.buried = self.kept = 0
 

@@ -92,7 +92,7 @@ class PostgresTrades(PostgresDatabase):
         self._inserts = 0  # calls left that insert
 
     async def open(self) -> None:
-        """As PostgresDatabase; from then on, nobody deletes what the archiver of this process needs."""
+        """As PostgresDatabase; from then on, no process deletes what the archiver of this one needs."""
         await super().open()
         await self._archiver.publish()
 

@@ -95,7 +95,7 @@ class SqliteTrades:
         await self._file.open()
         news = await self._file.read(self._journal.news)
         self._journal.committed(news, None)
-        self._pending.add_foreign(news.rows, -inf)  # nobody else may be there to move them
+        self._pending.add_foreign(news.rows, -inf)  # there may be no other process to move them
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """As `TradeStore.add`. A cancelled call goes on, so that memory has what the journal has."""

@@ -104,7 +104,7 @@ class MemoryLog:
         for receipt in receipts:
             one = self._in_work.popleft()
             size += len(one.trades)
-            if not one.done.done():  # who waited may have gone
+            if not one.done.done():  # the caller may have gone
                 one.done.set_result(receipt)
         self._size -= size
         self._rate = max(_LEAST_RATE, 0.9 * self._rate + 0.1 * size / max(1e-3, now - self._committed_at))

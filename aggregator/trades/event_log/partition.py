@@ -12,7 +12,7 @@ NOTHING = -1  # an offset that is not known
 
 
 class Done(NamedTuple):
-    """How far a partition is processed: next offset, metadata of its commit, time of the last record."""
+    """The progress of a partition: next offset, metadata of its commit, time of the last record."""
 
     following: int
     metadata: str
@@ -59,7 +59,7 @@ class Assignment:
         """The end of the partition, as far as it is known."""
 
         self.processed_time = NOTHING * 1.0
-        """When the last processed record was appended, in unix seconds by the broker or its producer."""
+        """The time at which the last processed record was appended, in unix seconds by the broker or its producer."""
 
     def begin(self, first: int, arrived: float) -> None:
         """Note the first record that is read, which arrived at unix second `arrived`.

@@ -72,7 +72,7 @@ def refused(keys: Keys, key: str, client: str = "192.0.2.1") -> int:
     headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
     scope = {"type": "http", "method": "POST", "path": "/refresh/x", "headers": headers, "client": (client, 1)}
     try:
-        keys.check_refresh(Request(scope))
+        keys.check_write(Request(scope))
     except HTTPException as refusal:
         return refusal.status_code
     return 0

@@ -34,13 +34,13 @@ def test_redis_hangs(healthy: dict[str, object], own_redis: RedisServer) -> None
 @pytest.mark.parametrize(
     ("rights", "refused"),
     [
-        ("-xadd", "share work"),
-        ("-xautoclaim", "share work"),
+        ("-xadd", "share jobs"),
+        ("-xautoclaim", "share jobs"),
         ("-evalsha", "keep prices"),
         ("-hset", "keep last trades"),
-        ("-subscribe", "hear of prices"),
+        ("-subscribe", "receive prices"),
         ("-zadd -zincrby", "rank by popularity"),
-        ("resetchannels", "hear of prices"),
+        ("resetchannels", "receive prices"),
         ("resetkeys ~other:*", "keep prices"),
         ("-hkeys", "save windows"),
         ("-hdel", "save windows"),

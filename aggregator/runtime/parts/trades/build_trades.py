@@ -39,7 +39,7 @@ class TradeStream(msgspec.Struct, frozen=True):
 
     @property
     def sinks(self) -> TradeSinks:
-        """Where the feeds of venues put trades, and what is none."""
+        """The destinations of the trades of venues' feeds, and of records that are none."""
         return TradeSinks(self.log, self.dead_letters)
 
 

@@ -44,7 +44,7 @@ class KafkaAddress(NamedTuple):
 
 
 class KafkaSecurity(NamedTuple):
-    """How clients log in: with AWS credentials (AWS_MSK_IAM), as a user, or without one not at all.
+    """The login of clients: with AWS credentials (AWS_MSK_IAM), as a user, or without one none.
 
     `ca` is a file of authorities; without one, the system's.
     """

@@ -25,7 +25,7 @@ class OffsetCommits:
         self._trouble = ""  # the last failure; empty after a success
         self.assignments: Mapping[int, Assignment] = {}
         self.confirmed_at = 0.0
-        """When the last commit that succeeded was sent, in monotonic seconds: then this process was a member."""
+        """The time at which the last successful commit was sent, in monotonic seconds. It proves membership."""
 
     def _due(self, *, unchanged: bool) -> list[tuple[Assignment, TopicPartition]]:
         due = []

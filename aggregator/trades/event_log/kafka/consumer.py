@@ -56,7 +56,7 @@ class KafkaConsumer:
         """Set by the event loop to have the membership confirmed by a commit."""
 
         self.trouble = ""
-        """Why nothing can be read at present; empty while it can."""
+        """The reason why nothing can be read at present; empty while it can."""
 
         self.error: BaseException | None = None
         """The error that ended the thread."""
@@ -242,7 +242,7 @@ class KafkaConsumer:
     def _end(self, partitions: Sequence[TopicPartition]) -> list[Assignment]:
         """Hand over the ends of assignments, and return these.
 
-        Their records that wait are left to the next owner. To process them would take seconds in which nobody reads
+        Their records that wait are left to the next owner. To process them would take seconds in which no process reads
         the partitions, where most wait, as after another takeover.
         """
         ending = [self.assignments[one.partition] for one in partitions if one.partition in self.assignments]

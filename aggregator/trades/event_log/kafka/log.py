@@ -3,7 +3,7 @@
     append -> producer.py -> topic -> consumer.py (a thread) -> records.py -> processor
 
 An offset is committed once the store has the trades before it. The commit's metadata names the offset at which the
-open windows begin (window_start.py); who gets the partition next reads from there.
+open windows begin (window_start.py); the next owner of the partition reads from there.
 """
 
 import asyncio
@@ -126,7 +126,7 @@ class KafkaLog:
 
     @property
     def trouble(self) -> str:
-        """Why the topic cannot be read at present; empty while it can."""
+        """The reason why the topic cannot be read at present; empty while it can."""
         return self._consumer.trouble
 
     @property

@@ -129,11 +129,11 @@ class KafkaProducer:
         for one in reported:
             self._size -= one.trades
             self._trouble.report(one.error)
-            if one.done.done():  # who waited may have gone
+            if one.done.done():  # the caller may have gone
                 continue
             if one.error:
                 one.done.set_exception(NotAppended(one.error))
-                one.done.exception()  # who waited may go now: no warning then
+                one.done.exception()  # the caller may go now: no warning then
             else:
                 one.done.set_result(Receipt(one.trades, 0))
         self._freed.set()

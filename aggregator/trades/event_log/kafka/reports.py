@@ -41,7 +41,7 @@ class ReportingProducer:
 
     @property
     def waiting(self) -> int:
-        """How many records have no report."""
+        """The number of records without a report."""
         return len(self._producer)
 
     def send(self, key: bytes, value: bytes) -> bool:

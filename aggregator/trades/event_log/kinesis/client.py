@@ -79,7 +79,7 @@ class StreamAddress(Protocol):
 
     @property
     def endpoint(self) -> str | None:
-        """Where the stream is; None for Amazon's."""
+        """The URL of the stream's service; None for Amazon's."""
 
     @property
     def table(self) -> str:
@@ -87,11 +87,11 @@ class StreamAddress(Protocol):
 
     @property
     def table_endpoint(self) -> str | None:
-        """Where that table is; None for Amazon's."""
+        """The URL of that table's service; None for Amazon's."""
 
     @property
     def start(self) -> str | float:
-        """Where shards without a checkpoint begin."""
+        """The place at which reading begins in shards without a checkpoint."""
 
     @property
     def lease(self) -> int:

@@ -101,7 +101,7 @@ class KinesisConsumer:
 
     @property
     def trouble(self) -> str:
-        """Why something cannot be read at present; empty while all can."""
+        """The reason why something cannot be read at present; empty while all can."""
         return next(iter(self._troubles.values()), "")
 
     def failing(self, what: str, error: str) -> None:

@@ -65,7 +65,7 @@ class LeaseTable:
                 parameters["ExclusiveStartKey"] = last
 
     async def create(self, lease: Lease) -> None:
-        """Write a lease that nobody owns, unless there is one of the shard."""
+        """Write a lease without an owner, unless there is one of the shard."""
         item: dict[str, dict[str, Any]] = {
             _KEY: {"S": lease.shard},
             "leaseCounter": {"N": "0"},

@@ -139,7 +139,7 @@ class KinesisLog:
 
     @property
     def trouble(self) -> str:
-        """Why the stream cannot be read at present; empty while it can."""
+        """The reason why the stream cannot be read at present; empty while it can."""
         return self._consumer.trouble
 
     @property

@@ -158,10 +158,10 @@ class KinesisProducer:
             return
         self._size -= one.trades
         self._freed.set()
-        if one.done.done():  # who waited may have gone
+        if one.done.done():  # the caller may have gone
             return
         if one.error:
             one.done.set_exception(NotAppended(one.error))
-            one.done.exception()  # who waited may go now: no warning then
+            one.done.exception()  # the caller may go now: no warning then
         else:
             one.done.set_result(Receipt(one.trades, 0))

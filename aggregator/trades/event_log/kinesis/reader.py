@@ -80,7 +80,7 @@ class ShardReader:
             iterator = page.next_shard_iterator
 
     async def _confirmed(self, one: ShardAssignment) -> None:
-        """Wait until the lease is known to have been valid after the call: nobody else has begun to read the shard.
+        """Wait until the lease is known to have been valid after the call, when no other process read the shard.
 
         Another process that begins later finds all records of this page in the shard; see `FromPartition.is_uncertain`.
         """

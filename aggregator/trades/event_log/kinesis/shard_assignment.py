@@ -31,7 +31,7 @@ class ShardAssignment(Assignment):
         """The checkpoint as it was when the lease was taken."""
 
         self.confirmed_at = taken_at
-        """When the last write of the lease that succeeded was sent, in monotonic seconds."""
+        """The time at which the last successful write of the lease was sent, in monotonic seconds."""
 
         self.is_asked = False
         """Set to have the lease confirmed."""
@@ -43,7 +43,7 @@ class ShardAssignment(Assignment):
         """All records of the shard have been read."""
 
         self.behind = 0.0
-        """How far the last read was behind the end of the shard, in seconds."""
+        """The distance of the last read from the end of the shard, in seconds."""
 
         self.read_to = 0
         """The position after the last record that was read; 0 before the first."""

@@ -1,4 +1,4 @@
-"""Which shards of a Kinesis stream have leases, and which leases a process takes. Pure; `now` is monotonic seconds.
+"""The shards of a Kinesis stream that get leases, and the leases that a process takes. Pure; `now`: monotonic seconds.
 
 A lease is an item of the table, in the form of Amazon's Kinesis Client Library (KCL): who reads a shard, and how far
 it has been processed. Each process keeps about as many leases as every other.

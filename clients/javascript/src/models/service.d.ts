@@ -22,7 +22,7 @@ export interface RateLimit {
   per_second: number;
 }
 
-/** How an exchange does, as all refreshers see it. */
+/** The state of an exchange, as all refreshers see it. */
 export interface ExchangeReport {
   name: string;
   state: "degraded" | "down" | "ok";
@@ -93,7 +93,7 @@ export interface Readiness {
   invented_market: boolean;
 }
 
-/** How the process does. Latencies are those of the last minute. */
+/** The state of the process. Latencies are those of the last minute. */
 export interface Health {
   /** unhealthy while trades cannot be stored; degraded while /ready has a reason or a trade has waited for more than 5 s; else healthy */
   status: "degraded" | "healthy" | "unhealthy";

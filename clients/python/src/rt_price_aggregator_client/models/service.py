@@ -43,7 +43,7 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExchangeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How an exchange does, as all refreshers see it."""
+    """The state of an exchange, as all refreshers see it."""
 
     name: str
     state: str
@@ -146,7 +146,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How the process does.
+    """The state of the process.
 
     Latencies are those of the last minute.
     """
