@@ -139,9 +139,11 @@ def _text_of(timestamp: float) -> str:
 
 
 def _is_bounded(number: Decimal) -> bool:
-    """Whether a number below 10**30, also a zero, has at most MOST_DIGITS digits and MOST_EXPONENT decimals."""
-    _, digits, exponent = number.as_tuple()  # a zero may have any exponent, which not every store takes
-    return len(digits) <= MOST_DIGITS and isinstance(exponent, int) and abs(exponent) <= MOST_EXPONENT
+    """Whether a number below 10**30 has at most MOST_DIGITS digits, and at most MOST_EXPONENT decimals."""
+    if not number:
+        return True
+    _, digits, exponent = number.as_tuple()
+    return len(digits) <= MOST_DIGITS and isinstance(exponent, int) and exponent >= -MOST_EXPONENT
 
 
 def _moment(text: str) -> float:

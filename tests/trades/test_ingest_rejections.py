@@ -68,7 +68,6 @@ REJECTED = [
             b"-1",
         )
     ),
-    *((with_field("volume", value), "volume") for value in (b"0e-31", b'"0E-1000000"', b"0e31")),
     (with_field("size", b'"x"'), "volume"),
     (b'{"asset": "btcusdt", "price": 1}', "timestamp"),
     *(
