@@ -8,6 +8,7 @@ from aggregator.exchanges.http import HttpExchange
 from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
 from aggregator.observability.metrics import Metrics
 from tests.parts.examples import BTC
+from tests.parts.tcp_server import port_of, tcp_server
 
 UNLISTED = Asset("nosuchcoin", "", "", Tier.COLD, 3)
 MANY = [Asset(symbol, "", "", Tier.COLD, 0) for symbol in ("btcusdt", "ethusdt", "solusdt", "xrpusdt", "bnbusdt")]
@@ -42,6 +43,5 @@ async def raw_server(answer: bytes, *, close: bool = True) -> AsyncIterator[str]
         if close:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with tcp_server(serve) as server:
+        yield f"http://127.0.0.1:{port_of(server)}"

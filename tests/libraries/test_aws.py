@@ -1,9 +1,7 @@
 """Sessions and clients of AWS's services."""
 
-import asyncio
 import ssl
 from collections.abc import Mapping
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from botocore.loaders import JSONFileLoader
 
 from aggregator.libraries.aws import descriptions, new_client, new_session
 from tests.parts.certificates import server_context
+from tests.parts.site import reply, site
 
 
 async def client(name: str) -> None:
@@ -23,24 +22,13 @@ async def client(name: str) -> None:
 
 async def tables_at(scheme: str, tls: ssl.SSLContext | None) -> Mapping[str, Any]:
     """Return what a client reads from a server of this test that has no tables."""
-    answering: set[asyncio.Task[None] | None] = set()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answering.add(asyncio.current_task())
-        with suppress(asyncio.IncompleteReadError, OSError), closing(writer):  # a client that trusts nobody leaves
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{"TableNames":[]}')
-            await writer.drain()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls) as server:
-        endpoint = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with site(tls) as here:
+        here.answers["/"] = reply(b'{"TableNames":[]}')
+        endpoint = f"{scheme}://127.0.0.1:{here.port}"
         made = await new_client("dynamodb", "us-east-1", endpoint, connect=5, read=5, connections=1)
-        try:
-            async with made as connected:
-                found: Mapping[str, Any] = await connected.list_tables()
-                return found
-        finally:
-            await asyncio.gather(*(task for task in answering if task is not None))
+        async with made as connected:
+            found: Mapping[str, Any] = await connected.list_tables()
+            return found
 
 
 async def test_the_certificate_of_an_endpoint_is_verified(tmp_path: Path) -> None:

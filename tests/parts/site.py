@@ -3,9 +3,10 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 
 from tests.parts.limits import allowed
+from tests.parts.tcp_server import port_of, tcp_server
 
 Handler = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -17,7 +18,6 @@ class Site:
         self.port = 0
         self.server: asyncio.Server
         self.answers: dict[str, bytes | Handler] = {}
-        self.tasks: set[asyncio.Task[None]] = set()
         self.requests: list[tuple[str, Mapping[str, str]]] = []
         self.bodies: list[bytes] = []
 
@@ -27,16 +27,8 @@ class Site:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request, then close."""
-        task = asyncio.current_task()
-        assert task is not None
-        self.tasks.add(task)
-        try:
+        with closing(writer), suppress(OSError, asyncio.IncompleteReadError):  # the client may go
             await self._answer(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the client has gone
-        finally:
-            writer.close()
-            self.tasks.discard(task)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -63,14 +55,7 @@ def reply(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
 async def site(tls: ssl.SSLContext | None = None, lasting: float = 60) -> AsyncIterator[Site]:
     """Serve while the block runs, which takes at most `lasting` seconds."""
     one = Site()
-    one.server = server = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=tls)
-    one.port = server.sockets[0].getsockname()[1]
-    try:
+    async with tcp_server(one.serve, tls=tls) as one.server:
+        one.port = port_of(one.server)
         async with asyncio.timeout(allowed(lasting)):
             yield one
-    finally:
-        server.close()
-        tasks = [*one.tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

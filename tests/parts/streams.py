@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.parts.tcp_server import tcp_server
+
 
 async def rest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float = 60) -> bytes:
     """Return all bytes until the server ends the connection, by a close or a reset; fail after `seconds`."""
@@ -27,5 +29,5 @@ async def hanging_up(port: int) -> AsyncIterator[asyncio.Event]:
         came.set()
         writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", port):
+    async with tcp_server(hang_up, port):
         yield came

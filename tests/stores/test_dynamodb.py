@@ -21,6 +21,7 @@ from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.examples import NOW, price
 from tests.parts.limits import allowed
 from tests.parts.ports import free_port, lasting_port
+from tests.parts.tcp_server import port_of, tcp_server
 
 pytestmark = pytest.mark.real
 
@@ -93,8 +94,8 @@ async def test_answers_that_are_not_dynamodb_s_take_nothing(dynamodb_running: Dy
         await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with tcp_server(serve) as server:
+        port = port_of(server)
         once = Config(retries={"total_max_attempts": 1})  # like our own client
         session = aioboto3.Session()
         async with session.client("dynamodb", endpoint_url=f"http://127.0.0.1:{port}", config=once, **LOCAL) as client:

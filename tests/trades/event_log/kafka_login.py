@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from tests.parts.kafka_mock import MockCluster
 from tests.parts.sasl import Conversation, Refused
+from tests.parts.tcp_server import port_of, tcp_server
 
 _API_VERSIONS, _HANDSHAKE, _AUTHENTICATE = 18, 17, 36
 _REFUSED, _UNKNOWN_MECHANISM = 58, 33  # SASL_AUTHENTICATION_FAILED, UNSUPPORTED_SASL_MECHANISM
@@ -137,17 +138,10 @@ async def broker_with_login(context: ssl.SSLContext | None, mechanisms: Mechanis
     cluster.create("trades", 2)
     host, _, port = cluster.address.partition(":")
 
-    serving: set[asyncio.Task[None]] = set()
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _Connection(mechanisms, reader, writer).serve(host, int(port))
 
-    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.add(asyncio.create_task(_Connection(mechanisms, reader, writer).serve(host, int(port))))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    proxied: int = server.sockets[0].getsockname()[1]
-    cluster.advertise(proxied)
-    yield f"127.0.0.1:{proxied}"
-    server.close()
-    for one in serving:
-        one.cancel()
-    await asyncio.gather(*serving, return_exceptions=True)
+    async with tcp_server(serve, tls=context) as server:
+        cluster.advertise(port_of(server))
+        yield f"127.0.0.1:{port_of(server)}"
     await asyncio.to_thread(cluster.close)

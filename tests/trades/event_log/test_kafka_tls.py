@@ -5,7 +5,7 @@ test_kafka_login.py and test_kafka_aws.py have the logins.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka
 from aggregator.trades.event_log.kafka.client import KafkaClients
 from tests.parts.certificates import server_context
 from tests.parts.kafka_mock import MockCluster
+from tests.parts.tcp_server import port_of, tcp_server
 
 pytestmark = pytest.mark.real
 CALL_SECONDS = 30.0
@@ -23,11 +24,10 @@ _PART = 1 << 16
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
+    with closing(writer), suppress(ConnectionError):
         while part := await reader.read(_PART):
             writer.write(part)
             await writer.drain()
-    writer.close()
 
 
 @pytest.fixture
@@ -42,11 +42,9 @@ async def broker(tmp_path: Path) -> AsyncIterator[str]:
         upstream = await asyncio.open_connection(host, int(port))
         await asyncio.gather(_copy(reader, upstream[1]), _copy(upstream[0], writer))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    proxied: int = server.sockets[0].getsockname()[1]
-    cluster.advertise(proxied)
-    yield f"127.0.0.1:{proxied}"
-    server.close()
+    async with tcp_server(serve, tls=context) as server:
+        cluster.advertise(port_of(server))
+        yield f"127.0.0.1:{port_of(server)}"
     await asyncio.to_thread(cluster.close)
 
 
