@@ -151,8 +151,8 @@ class GuardedExchange(ABC):
     async def read_listing(self) -> ExchangeError | None:
         """Read the venue's listing. After an error, which is returned, the listing read before stays in use."""
         try:
-            self._check_cooldown()
             await self._acquire_tokens(self._listing_cost, hot=False)
+            self._check_cooldown()  # not before: a cool-down may begin while the call waits for its tokens
             self._listing.replace(await self._honour_rate_limit(self._list()))
             self.listing_doubted.clear()
         except ExchangeError as error:
