@@ -30,8 +30,8 @@ _MOST_LINES = 64  # in a piece; denser data is parsed in smaller pieces
 
 _SWITCHING, _HEAD_ENDS = b"HTTP/1.1 101", b"\r\n\r\n"
 ENCODINGS = "gzip, deflate"  # for Accept-Encoding
-# Their decompressors need 16 and 128 MiB for each answer.
-_LARGE_WINDOWS = re.compile(rb"content-encoding:[^\n]*(?:br|zstd)")
+# Their decompressors need 16 and 128 MiB for each answer. A header goes on in lines that begin with a space or a tab.
+_LARGE_WINDOWS = re.compile(rb"^content-encoding:(?:[^\n]|\n[ \t])*(?:br|zstd)", re.MULTILINE)
 _REDIRECTS = range(300, 400)
 _HELD: Any = object()
 

@@ -65,7 +65,7 @@ class GuardedExchange(ABC):
         self._tracer = tracer
         self._asked_alone: set[str] = set()  # symbols for which the venue has refused a whole batch
         self._slots = asyncio.Semaphore(concurrency)
-        self._listing = Listing(self._name_of)
+        self.listing = Listing(self._name_of)
         self.listing_doubted = asyncio.Event()  # set when the venue refuses a pair that its listing has
         self._breaker = CircuitBreaker(BREAKER_RULES, clock, self._breaker_changed, breaker_group)
         self._cooldown = Cooldown(clock)
@@ -146,20 +146,20 @@ class GuardedExchange(ABC):
 
     def trades(self, symbol: str) -> bool | None:
         """Whether the listing has the pair; None where no listing has been read."""
-        return self._listing.trades(symbol)
+        return self.listing.trades(symbol)
 
     async def read_listing(self) -> ExchangeError | None:
         """Read the venue's listing. After an error, which is returned, the listing read before stays in use."""
         try:
-            self._check_cooldown()
             await self._acquire_tokens(self._listing_cost, hot=False)
-            self._listing.replace(await self._honour_rate_limit(self._list()))
+            self._check_cooldown()  # not before: a cool-down may begin while the call waits for its tokens
+            self.listing.replace(await self._honour_rate_limit(self._list()))
             self.listing_doubted.clear()
         except ExchangeError as error:
             self._log.warning("listing_unread", reason=error.reason.value, error=str(error))
             return error
-        if self._listing.size is not None:
-            self._log.info("listing_read", markets=self._listing.size)
+        if self.listing.size is not None:
+            self._log.info("listing_read", markets=self.listing.size)
         return None
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
@@ -168,7 +168,7 @@ class GuardedExchange(ABC):
         Where the venue refuses a whole batch for an unknown symbol, each half is asked for, and so on. The symbol that
         this finds is asked for alone from then on.
         """
-        markets, others = self._listing.sort(assets)
+        markets, others = self.listing.sort(assets)
         answers: Answers = {symbol: self._left_out(error) for symbol, error in others.items()}
         if not markets:
             return answers

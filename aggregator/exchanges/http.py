@@ -126,7 +126,7 @@ class HttpExchange(GuardedExchange):
 
     async def recent_trades(self, dialect: TradeDialect, asset: Asset) -> Executions:
         """Return an asset's recent trades, behind the safeguards of the calls for tickers. Raises ExchangeError."""
-        markets, others = self._listing.sort([asset])
+        markets, others = self.listing.sort([asset])
         if not markets:
             raise others[asset.symbol]
         call = partial(self._ask_for_trades, dialect, markets[0])

@@ -1,11 +1,14 @@
 """The pairs that a venue trades, by its own listing, and the task that keeps the listings of all venues up to date.
 
-Listings are read at start, once a day, and when a venue refuses a pair that its listing has. While one cannot be read,
-the listing read before stays in use. Before the first one, every pair is tried.
+Listings are read at start, once a day, and when a venue refuses a pair that its listing has. A listing with suspended
+pairs is read again sooner: a venue that is closed for maintenance suspends all of them. While one cannot be read, the
+listing read before stays in use. Before the first one, every pair is tried.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Protocol
 
@@ -28,6 +31,12 @@ class Listing:
     def __init__(self, name: Callable[[Asset], str]) -> None:
         self._name = name
         self._markets: Mapping[str, Market] | None = None
+        self._suspended: set[str] = set()
+
+    @property
+    def suspended(self) -> AbstractSet[str]:
+        """The symbols that were asked for since the listing was read, although it has them as not traded now."""
+        return frozenset(self._suspended)
 
     @property
     def size(self) -> int | None:
@@ -42,7 +51,7 @@ class Listing:
             if is_symbol(market.symbol) and _is_name(market.name) and (known is None or not known.trading):
                 found[market.symbol] = market
         if found:
-            self._markets = found
+            self._markets, self._suspended = found, set()
 
     def trades(self, symbol: str) -> bool | None:
         """Whether the pair is traded; None before a listing was read."""
@@ -69,6 +78,7 @@ class Listing:
         if market is None:
             raise NotListed("not in its listing")
         if not market.trading:
+            self._suspended.add(asset.symbol)
             raise NotListed("in its listing, but not traded now")
         return market
 
@@ -82,10 +92,33 @@ class ListedExchange(Protocol):
     """The part of an exchange that `Listings` uses."""
 
     name: str
+    listing: Listing
     listing_doubted: asyncio.Event
 
     async def read_listing(self) -> ExchangeError | None:
         """Read the listing, or return why that failed."""
+
+
+class SuspensionPauses:
+    """How long a listing with suspended pairs stays in use: `first` seconds, and twice as long each time.
+
+    A pair that a venue has given up may stay in its listing for years. Another suspended pair restarts the pauses.
+    """
+
+    def __init__(self, first: float) -> None:
+        self._first = self._next = first
+        self._known: AbstractSet[str] = frozenset()
+
+    def seconds(self, suspended: AbstractSet[str]) -> float:
+        """Return the seconds from the reading of a listing in which these pairs are suspended to the next one."""
+        if not suspended:
+            return math.inf
+        return self._next if suspended <= self._known else self._first
+
+    def end(self, suspended: AbstractSet[str]) -> None:
+        """Record that the listing is read again, in which these pairs were suspended."""
+        self._next = 2 * self.seconds(suspended) if suspended else self._first
+        self._known = suspended
 
 
 class Listings:
@@ -120,21 +153,26 @@ class Listings:
                 group.create_task(self._keep_up_to_date(exchange))
 
     async def _keep_up_to_date(self, exchange: ListedExchange) -> None:
-        backoff = Backoff(_LONGEST_RETRY, self._retry, jitter=False)
+        backoff, pauses = Backoff(_LONGEST_RETRY, self._retry, jitter=False), SuspensionPauses(self._spacing)
         while True:
             if exchange.name in self._up_to_date:
-                await self._until_due(exchange)
+                await self._until_due(exchange, pauses)
                 backoff = Backoff(_LONGEST_RETRY, self._retry, jitter=False)
             else:
                 await backoff.pause()
             await self._read(exchange)
 
-    async def _until_due(self, exchange: ListedExchange) -> None:
-        spacing = min(self._spacing, self._every)
+    async def _until_due(self, exchange: ListedExchange, pauses: SuspensionPauses) -> None:
+        """Wait until the listing is doubted, or too old: an old one may have other suspended pairs than the venue."""
+        waited = spacing = min(self._spacing, self._every)
         await asyncio.sleep(spacing)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._every - spacing):
-                await exchange.listing_doubted.wait()
+        while waited < min(self._every, pauses.seconds(exchange.listing.suspended)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(spacing):
+                    await exchange.listing_doubted.wait()
+                    break
+            waited += spacing
+        pauses.end(exchange.listing.suspended)
 
     async def _read(self, exchange: ListedExchange) -> None:
         self._up_to_date.discard(exchange.name)

@@ -171,7 +171,8 @@ class ConvertingExchange(WrappedExchange):
             (asset, self._conversions.sources(asset)) for asset in assets if _is_not_listed(answers[asset.symbol])
         ]
         while unlisted := [(asset, sources) for asset, sources in unlisted if sources]:
-            ask = [sources[0].asset for _, sources in unlisted if sources[0].asset.symbol not in fetched]
+            wanted = {sources[0].asset.symbol: sources[0].asset for _, sources in unlisted}  # once for several assets
+            ask = [asset for symbol, asset in wanted.items() if symbol not in fetched]
             fetched |= await self._inner.fetch(ask) if ask else {}
             for asset, sources in unlisted:
                 answer = self._converted(asset, sources[0], fetched[sources[0].asset.symbol])

@@ -77,6 +77,15 @@ async def test_a_pair_asked_for_anyway_is_fetched_once() -> None:
     assert venue.asked == ["btcusd", "btcusdt"]
 
 
+async def test_a_pair_that_two_assets_need_is_asked_for_once() -> None:
+    """Binance refuses a call that names a symbol twice."""
+    btceur, usdteur = Asset("btceur", "btc", "eur", Tier.HOT, 8), Asset("usdteur", "usdt", "eur", Tier.HOT, 9)
+    venue = Venue(btcusdt="100")
+    answers = await converting(venue, rates=(USDTUSD, usdteur)).fetch([BTCUSD, btceur])
+    assert venue.asked == ["btcusd", "btceur", "btcusdt"]
+    assert isinstance(answers["btcusd"], Ticker)
+
+
 async def test_a_rate_is_never_converted() -> None:
     """Neither the rate itself nor a pair that is not listed at all."""
     eurusd = Asset("eurusd", "eur", "usd", Tier.HOT, 9)

@@ -1,10 +1,12 @@
 """A venue that asks for a cool-down gets it, and its breaker is not affected."""
 
+import asyncio
+
 import aiohttp
 import pytest
 
 from aggregator.errors import RateLimited
-from aggregator.exchanges.dialect import Dialect
+from aggregator.exchanges.dialect import Bucket, Dialect
 from aggregator.exchanges.http import HttpExchange
 from aggregator.exchanges.retry_after import FIRST_OWN, LONGEST, LONGEST_OWN, SHORTEST, Cooldown, retry_after
 from aggregator.exchanges.venues.kraken import Kraken
@@ -12,6 +14,8 @@ from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import LeftOut, Reason, Ticker
 from aggregator.observability.metrics import Metrics
 from tests.exchanges.calls import raw_server, value
+from tests.exchanges.venues.base import running
+from tests.exchanges.venues.servers import SERVERS
 from tests.parts.clock import Clock
 from tests.parts.examples import BTC, NOW
 from tests.parts.exchanges import Market
@@ -95,6 +99,21 @@ def exchange_at(
 def sent(metrics: Metrics) -> float:
     """Return how many calls were made."""
     return value(metrics, "price_exchange_requests_total", exchange="exchange1")
+
+
+@pytest.mark.real
+async def test_a_listing_is_not_asked_for_in_a_cooldown_that_began_meanwhile(
+    http: aiohttp.ClientSession, metrics: Metrics
+) -> None:
+    """A call for the listing waits for its token; the answer to the call before it begins a cool-down."""
+    async with running(SERVERS["kraken"](now=lambda: NOW)) as venue:
+        venue.fault = venue.too_often
+        dialect = Kraken()
+        dialect.rate_limit = Bucket(4, 1)
+        exchange = HttpExchange("kraken", venue.url, dialect, http, metrics, 4)
+        _, error = await asyncio.gather(exchange.fetch([BTC]), exchange.read_listing())
+        assert isinstance(error, RateLimited)
+        assert len(venue.asked) == 1
 
 
 @pytest.mark.real

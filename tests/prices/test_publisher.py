@@ -1,10 +1,15 @@
 """The publisher: which prices are published, in which order, and the outcomes for callers."""
 
+import asyncio
+from decimal import Decimal
+
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.models import NoPrice, Tier
+from aggregator.models import NoPrice, Price, Tier
 from aggregator.observability.metrics import Metrics
+from aggregator.ports import Trigger
 from aggregator.prices.freshness import Freshness
 from aggregator.prices.publisher import Publisher
 from aggregator.resilience.group_commit import GroupCommit, Sinks
@@ -31,6 +36,13 @@ class Parts:
     def priced(self) -> int:
         """Return how many hot assets have a price."""
         return self.freshness.by_tier(NOW)[Tier.HOT].priced
+
+
+def priced_anew(known: Price, amount: str) -> Price:
+    """Return the price after a ticker of the second exchange, whose clock is behind."""
+    first, second = known.sources
+    moved = msgspec.structs.replace(second, price=Decimal(amount))
+    return msgspec.structs.replace(known, price=Decimal(amount), sources=(first, moved))
 
 
 @pytest.fixture
@@ -84,6 +96,30 @@ async def test_the_age_of_a_replaced_price_is_by_the_clock_of_the_process(parts:
     for timestamp in (NOW - 7, NOW - 2):
         await parts.publisher.publish([price(timestamp=timestamp)], "auto")
     assert parts.value("price_age_at_replacement_seconds_sum", tier="hot") == 7
+
+
+@pytest.mark.parametrize("triggers", [("auto", "push"), ("push", "manual")])
+async def test_prices_that_are_written_at_the_same_time_have_different_times(
+    parts: Parts, triggers: tuple[Trigger, Trigger]
+) -> None:
+    """A history that keeps the last of two prices of one time would have another one than readers got."""
+    first, second = price(), priced_anew(price(), "79450.2")
+    outcomes = await asyncio.gather(
+        parts.publisher.publish([first], triggers[0]), parts.publisher.publish([second], triggers[1])
+    )
+    later = msgspec.structs.replace(second, timestamp=NOW + 0.001)
+    assert list(outcomes) == [{"btcusdt": later}] * 2
+    assert parts.history.written == parts.cache.written == [first, later]
+
+
+async def test_a_refresh_with_older_tickers_does_not_follow_a_pushed_price(parts: Parts) -> None:
+    """It is written with its own time, and the newer price is the outcome."""
+    pushed, refreshed = price(), priced_anew(price(timestamp=NOW - 1), "79450.2")
+    outcomes = await asyncio.gather(
+        parts.publisher.publish([pushed], "push"), parts.publisher.publish([refreshed], "auto")
+    )
+    assert list(outcomes) == [{"btcusdt": pushed}] * 2
+    assert parts.history.written == [pushed, refreshed]
 
 
 async def test_each_price_of_a_batch_has_its_own_outcome(parts: Parts) -> None:

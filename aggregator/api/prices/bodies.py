@@ -121,6 +121,10 @@ class PriceBodies:
         """Whether `price` is older than its tier allows."""
         return self._now() - price.timestamp > self._catalog.cadence[asset.tier].stale_after
 
+    def is_gone(self, asset: Asset, price: Price) -> bool:
+        """Whether `price` is too old to be served."""
+        return self._now() - price.timestamp > self._catalog.cadence[asset.tier].gone_after
+
     def fields(self, asset: Asset, price: Price) -> dict[str, object]:
         """Return the fields of `price` by name, for responses that have more fields."""
         stale_after = self._catalog.cadence[asset.tier].stale_after

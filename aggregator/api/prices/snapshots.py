@@ -109,12 +109,17 @@ class PriceSnapshots:
         return collection.parts()
 
     def _update(self, collection: _Collection) -> None:
-        """Replace each price for which there is a newer one; the stores may have lost what this process has sent."""
+        """Replace each price for which there is a newer one; the stores may have lost what this process has sent.
+
+        One that is too old to be served is left out: it may be the last one before the exchanges went away.
+        """
         changed = None if collection.changed is None else self._newest.changed_since(collection.changed)
         collection.changed = self._newest.changed
         for symbol in collection.symbols if changed is None else changed:
             asset, price = collection.asset(symbol), self._newest.known(symbol)
-            if asset is not None and price is not None and price.timestamp != collection.timestamps.get(symbol):
+            if asset is None or price is None or price.timestamp == collection.timestamps.get(symbol):
+                continue
+            if not self._bodies.is_gone(asset, price):
                 self._put(collection, asset, price)
 
     def _put(self, collection: _Collection, asset: Asset, price: Price) -> None:

@@ -36,7 +36,7 @@ from aggregator.stores.thinned_history import ThinnedHistory
 
 _DRAIN_SECONDS = 1.0  # for the history to write its backlog when the process stops
 _RECALL_SECONDS = 2.0
-_RECALL_BATCH = 1000  # symbols read from history at a time
+_RECALL_BATCH = 100  # symbols; few, as DynamoDB is asked for each, and what is read when the time is over counts
 _CALLERS = 4  # the hot, medium and cold schedules, and refreshes by hand; each has an equal share of the calls
 
 
@@ -134,7 +134,7 @@ async def recall_newest(process: Process, stores: Stores) -> None:
     """Read the newest prices from history, hottest tier first, so that no answer after a restart is older than before.
 
     The memory cache is empty after a restart, and the first ticker may come from an exchange whose clock is behind. A
-    history that fails, or takes longer than two seconds, does not stop the start.
+    history that fails, or takes longer than two seconds, does not stop the start; the prices read until then are known.
     """
     symbols = [asset.symbol for tier in Tier for asset in process.catalog.of(tier)]
     with suppress(StoreError, TimeoutError):

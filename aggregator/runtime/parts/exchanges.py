@@ -68,7 +68,8 @@ async def open_exchanges(
     found = [one.whole(metrics) for one in opened]
     conversions = conversions_of(settings, catalog)
     if conversions is not None:
-        found = [ConvertingExchange(one, conversions, catalog, cache.peek, now) for one in found]
+        rate = cache.newest.known  # not `peek`, which finds nothing while Redis is away
+        found = [ConvertingExchange(one, conversions, catalog, rate, now) for one in found]
     feeds = [one.feed for one in opened if one.feed is not None]
     return Exchanges(found, listings, feeds, [one.trade_feed for one in opened if one.trade_feed is not None])
 

@@ -12,6 +12,7 @@ from aggregator.api.prices.snapshots import PriceSnapshots
 from aggregator.live.fanout import NOT_KEPT
 from aggregator.live.subscriber import Subscription
 from tests.api.streams.living import ASSETS, living
+from tests.parts.examples import NOW, price
 from tests.parts.live import Stream, stream
 from tests.parts.serving import until
 from tests.parts.streams import rest
@@ -125,6 +126,16 @@ async def test_a_snapshot_before_a_gap_has_no_id(monkeypatch: pytest.MonkeyPatch
             ("gap", False),
             ("snapshot", True),
         ]
+
+
+async def test_a_price_that_is_too_old_is_in_no_snapshot() -> None:
+    """A price of six intervals is in it; an older one, such as the last one before a restart, is not."""
+    async with living() as live:
+        for asset, age in (("asset1", 30), ("asset2", 31)):
+            live.cache.newest.at_least(price(asset, NOW - age))
+        async with stream(live.url) as one:
+            shown = (await one.until("snapshot")).data["prices"]
+            assert [found["asset"] for found in shown] == ["asset1"]
 
 
 async def test_concurrent_clients_share_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:

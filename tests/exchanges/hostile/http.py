@@ -114,6 +114,7 @@ ATTACKS: dict[str, Attack] = {
     "deflate": _bomb(b"deflate", lambda: zlib.compress(b" " * (64 * _MIB))),
     "raw-deflate": _bomb(b"deflate", lambda: _raw_deflate(b" " * (64 * _MIB))),
     "brotli": _bomb(b"br", lambda: _brotli(b" " * (64 * _MIB))),
+    "brotli-folded": _bomb(b"\r\n br", lambda: _brotli(b" " * (64 * _MIB))),
     "nested": _one(_NESTED),
     "digits": _one(b'{"symbol":"btcusdt","price":' + _LONG + b',"volume":1,"timestamp":1}'),
     "exponent": _one(b'{"symbol":"btcusdt","price":1e999999999,"volume":1e-999999999,"timestamp":1}'),

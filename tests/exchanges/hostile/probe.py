@@ -95,7 +95,7 @@ async def fetched(exchange: HttpExchange, assets: Sequence[Asset], calls: int) -
 async def listed(exchange: HttpExchange) -> dict[str, object]:
     """Read the listing; return the error, if any, and the number of markets."""
     error = await exchange.read_listing()
-    return {"error": str(error)[:300] if error else "", "size": exchange._listing.size}
+    return {"error": str(error)[:300] if error else "", "size": exchange.listing.size}
 
 
 class Counted:
