@@ -11,7 +11,7 @@ from aggregator.models import Price, Ticker, Tier
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.parts.exchanges import open_exchanges
-from aggregator.runtime.stores import catalog_of
+from aggregator.runtime.catalog import catalog_of
 from aggregator.settings.loader import load
 from aggregator.stores.two_level_cache import TwoLevelCache
 from tests.exchanges.venues.base import Quote, running
