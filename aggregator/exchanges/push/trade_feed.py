@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -20,6 +21,7 @@ from aggregator.trades.rejection import Rejection
 from aggregator.trades.validation import FindAsset, InvalidTrade, checked_trade
 
 MOST_BYTES = 256 << 10  # of a message: Bybit sends up to 1,024 trades in one
+_MOST_FAILED = 100_000  # trades that the log has failed and that are kept to be appended again
 _MOST_RAW = 4096  # bytes of a rejected record that are kept
 _BATCH = 500  # trades; less than the smallest backlog, as a batch is appended as a whole
 _PART = 200  # recent trades that are checked before other tasks run
@@ -70,6 +72,8 @@ class TradeFeed(ConnectionLoop):
         self._subscriptions: set[str] = set()
         self._is_connected = self._is_lost = False  # neither before the first connection
         self._pending: list[Trade] = []  # checked, and not yet in the log
+        self._not_appended: list[Trade] = []  # the log has failed them: a broker was away too long
+        self._lost = 0  # of these, as they were too many
         self._waiting = 0  # tasks that wait for room in the log
         self._filling: asyncio.Task[None] | None = None
         self._fill_at = self._log_failure_at = 0.0
@@ -128,6 +132,7 @@ class TradeFeed(ConnectionLoop):
             raise ExchangeTimeout(f"no message for {silent:.0f} s")
         self._update_subscriptions()
         self._ask_again(now)
+        self._pending[:0], self._not_appended = self._not_appended, []  # not sooner: the log may fail each at once
         if self._newest is not None:
             self._newest_gauge.set(self._newest)
         self._fill_gaps(now)
@@ -210,7 +215,7 @@ class TradeFeed(ConnectionLoop):
             except BacklogFull:
                 await self._wait_for_room()
                 continue
-            future.add_done_callback(self._appended)
+            future.add_done_callback(partial(self._appended, batch))
             del self._pending[: len(batch)]
             for trade in batch:
                 self._gaps.add(trade)
@@ -224,11 +229,17 @@ class TradeFeed(ConnectionLoop):
             self._waiting -= 1
             self._heard_at = self._clock()  # the connection was not read meanwhile
 
-    def _appended(self, future: asyncio.Future[Receipt]) -> None:
+    def _appended(self, batch: Sequence[Trade], future: asyncio.Future[Receipt]) -> None:
         error = None if future.cancelled() else future.exception()
-        if error is not None and self._clock() >= self._log_failure_at:
+        if error is None:
+            return
+        self._not_appended += batch
+        too_many = max(0, len(self._not_appended) - _MOST_FAILED)
+        del self._not_appended[:too_many]
+        self._lost += too_many
+        if self._clock() >= self._log_failure_at:
             self._log_failure_at = self._clock() + _LOG_SECONDS
-            self._log.warning("trades_not_stored", error=str(error))
+            self._log.warning("trades_not_appended", error=str(error), lost=self._lost)
 
     async def _fill(self) -> None:
         """Fill every gap from the venue's recent trades, and count the interruption as filled or not."""

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import pytest
 
-from aggregator.errors import StoreUnavailable
 from aggregator.exchanges.push.trade_feed import MOST_BYTES
 from aggregator.exchanges.registry import TRADING
 from aggregator.models import Side
@@ -168,17 +167,6 @@ async def test_a_trade_that_waits_for_room_outlives_its_connection() -> None:
         (last,) = await scene.venue.trade(1)
         await until(lambda: scene.has(last.number))
         assert scene.ids == [str(waiting.number), str(last.number)]
-
-
-async def test_a_failure_of_the_store_does_not_end_the_feed() -> None:
-    """The future's error is consumed."""
-    async with running("mock") as scene:
-        await until(lambda: scene.venue.subscribed)
-        scene.log.failure = StoreUnavailable("away")
-        first = await scene.venue.trade(1)
-        second = await scene.venue.trade(1)
-        await until(lambda: scene.has(first[0].number, second[0].number))
-        assert scene.venue.connections == 1
 
 
 async def test_a_gap_longer_than_the_answer_is_not_filled() -> None:

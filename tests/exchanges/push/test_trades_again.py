@@ -1,8 +1,12 @@
-"""Trades that a venue delivers twice, and subscriptions that it has refused for the moment, over real connections."""
+"""Trades that come or are appended twice, and subscriptions that a venue refuses for a while, over real connections."""
+
+import asyncio
+from functools import partial
 
 import pytest
 
-from tests.exchanges.push.scene import until
+from aggregator.trades.ports import NotAppended
+from tests.exchanges.push.scene import SECONDS, until
 from tests.exchanges.push.trade_scene import running
 
 pytestmark = pytest.mark.real
@@ -28,6 +32,24 @@ async def test_a_filled_trade_that_is_pushed_later_is_the_same_trade() -> None:
         filled, pushed = scene.log.trades[1:]
         assert (pushed.id, pushed.timestamp) == (filled.id, filled.timestamp)
         assert round(filled.timestamp * 1_000_000) == lost.micros
+
+
+async def test_trades_that_the_log_fails_are_appended_again() -> None:
+    """Such as those of a broker that was away too long. The feed goes on meanwhile, and their order stays."""
+    async with running("mock") as scene:
+        await until(lambda: scene.venue.subscribed)
+        scene.log.failure = NotAppended("away")
+        first, second = await scene.venue.trade(1), await scene.venue.trade(1)
+        failed = [str(one.number) for one in (*first, *second)]
+        await until(lambda: scene.ids[:2] == failed)
+        scene.log.failure = None
+        scene.log.trades.clear()
+        async with asyncio.timeout(SECONDS):
+            while failed[-1] not in scene.ids:
+                (later,) = await scene.venue.trade(1)
+                await until(partial(scene.has, later.number))
+        assert [one for one in scene.ids if one in failed] == failed
+        assert scene.venue.connections == 1
 
 
 REFUSALS = [
