@@ -126,3 +126,7 @@ class StoreRefused(StoreError):
     """The store will never accept this write, or the stored data cannot be read; a retry does not help."""
 
     reason = "refused"
+
+
+class RowsRefused(StoreRefused):
+    """The store has taken nothing of a write, because of rows that it will never accept; others it would accept."""

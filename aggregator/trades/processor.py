@@ -7,20 +7,15 @@ While one batch is being stored, the one before it is measured and published.
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
 
 import msgspec
-import structlog
 
-from aggregator.errors import StoreError
 from aggregator.live.topics import Publisher
 from aggregator.models import Trade
 from aggregator.observability.metrics.durations import Durations
 from aggregator.observability.metrics.trades import STAGES, TradeMetrics
-from aggregator.resilience.backoff import Backoff
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.asset_states import AssetStates
 from aggregator.trades.features import AssetFeatures, Features
@@ -29,6 +24,7 @@ from aggregator.trades.minute_closes import NO_CLOSES, Closes
 from aggregator.trades.ports import (
     Appended,
     Backlog,
+    DurableDeadLetters,
     Latencies,
     PartitionLag,
     Receipt,
@@ -41,14 +37,7 @@ from aggregator.trades.republication import ToPublish
 from aggregator.trades.saved_windows import PACE, Pace, WindowSaver
 from aggregator.trades.takeover import Takeover
 from aggregator.trades.topics import FEATURES, TRADES
-
-T = TypeVar("T")
-
-_SLOW_SECONDS = 0.1  # mean of the last store writes, beyond which consumption pauses
-_SLOW_WRITES = 10
-_SLOW_TRADES = 2000  # a write of more may take longer in proportion
-_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE = 2.0  # seconds between two attempts to store a batch
+from aggregator.trades.trade_writes import TradeWrites
 
 
 class Processor:
@@ -56,6 +45,7 @@ class Processor:
 
     At its start it measures the stored trades of `assets` again. The analytics take each trade after it is published.
     `saved` keeps the windows of partitions for their next owner, at `pace`. `closes` get the features of each minute.
+    `dead_letters` get the trades that the store refuses.
     """
 
     def __init__(
@@ -73,9 +63,10 @@ class Processor:
         saved: SavedWindows | None = None,
         pace: Pace = PACE,
         closes: Closes = NO_CLOSES,
+        dead_letters: DurableDeadLetters | None = None,
     ) -> None:
         self._log = log
-        self._store = store
+        self._writes = TradeWrites(store, metrics, dead_letters, now, clock)
         self._assets = assets
         self._publisher = publisher
         self._metrics = metrics
@@ -92,13 +83,11 @@ class Processor:
         self.saver = None if saved is None else WindowSaver(saved, self._states, pace)
         """Saves windows; its `run` must run beside that of the processor."""
 
-        self._takeover = Takeover(store, self._states, self._retried, self.saver)
-        self._writes: deque[float] = deque(maxlen=_SLOW_WRITES)
-        self._ingest, self._store_latency = LatencyWindow(clock), LatencyWindow(clock)
+        self._takeover = Takeover(store, self._states, self._writes.retried, self.saver)
+        self._ingest = LatencyWindow(clock)
         self._durations = Durations(metrics.ingest_seconds)
         self._counters: dict[str, tuple[Callable[[float], None], Callable[[float], None]]] = {}
-        self._stages = {stage: metrics.stage_seconds.labels(stage).inc for stage in STAGES[1:]}
-        self._store_trouble = ""
+        self._stages = {stage: metrics.stage_seconds.labels(stage).inc for stage in STAGES[2:]}
 
     def features(self, asset: str) -> Features | None:
         """As `LiveTrades.features`."""
@@ -121,13 +110,13 @@ class Processor:
     @property
     def trouble(self) -> str:
         """As `LiveTrades.trouble`."""
-        return self._store_trouble or self._log.trouble
+        return self._writes.trouble or self._log.trouble
 
     @property
     def latencies(self) -> Latencies:
         """As `LiveTrades.latencies`."""
         p50, p99 = self._ingest.percentiles(0.5, 0.99)
-        return Latencies(p50, p99, self._store_latency.percentiles(0.99)[0])
+        return Latencies(p50, p99, self._writes.latency.percentiles(0.99)[0])
 
     def report(self) -> None:
         """Set the gauges; to be called before each scrape."""
@@ -153,13 +142,13 @@ class Processor:
                     await self._finish(*before)
                 before, batch = None, await self._takeover.prepare(batch)
             trades = self._marked(batch)
-            storing = asyncio.create_task(self._stored(trades)) if trades else None
+            storing = asyncio.create_task(self._writes.add(trades)) if trades else None
             if before is not None:
                 await asyncio.sleep(0)  # the write begins in its thread
                 await self._finish(*before)
             new = await storing if storing is not None else ()
             before = (batch, trades, new) if is_read else None
-            await self._slow_down()
+            await self._writes.slow_down()
 
     async def _finish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
         """Publish and acknowledge what this process still owns of a stored batch."""
@@ -196,21 +185,6 @@ class Processor:
                     trade = msgspec.structs.replace(trade, late=True)  # noqa: PLW2901  # this is the trade from now on
                 trades.append(trade)
         return trades
-
-    async def _stored(self, trades: Sequence[Trade]) -> Sequence[Trade]:
-        """Store the trades, however long the store is away; return the new ones."""
-        return await self._retried(lambda: self._timed(trades))
-
-    async def _timed(self, trades: Sequence[Trade]) -> Sequence[Trade]:
-        started = self._clock()
-        new = await self._store.add(trades)
-        seconds = self._clock() - started
-        self._writes.append(seconds / max(1.0, len(trades) / _SLOW_TRADES))
-        self._store_latency.add(seconds, 1)
-        self._metrics.store_seconds.observe(seconds)
-        self._metrics.batch.observe(len(trades))
-        self._stages["store"](seconds)
-        return new
 
     def _publish(self, batch: Sequence[Appended], trades: Sequence[Trade], to_publish: ToPublish) -> None:
         """Measure new trades, publish them and the features of their assets, and acknowledge the batch."""
@@ -263,27 +237,3 @@ class Processor:
         ingested(accepted)
         if again:
             duplicates(again)
-
-    async def _slow_down(self) -> None:
-        """Pause where the store has been slow; meanwhile trades wait in the log."""
-        writes = self._writes
-        if len(writes) == _SLOW_WRITES and sum(writes) > _SLOW_SECONDS * _SLOW_WRITES:
-            writes.clear()
-            await asyncio.sleep(_PAUSE_SECONDS)
-
-    async def _retried(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `work`, which uses the store, however long the store is away."""
-        backoff = Backoff(_LONGEST_PAUSE)
-        while True:
-            try:
-                result = await work()
-            except StoreError as error:
-                if not self._store_trouble:
-                    structlog.get_logger().warning("trades_not_stored", store=self._store.name, error=str(error))
-                self._store_trouble = str(error)
-                await backoff.pause()
-                continue
-            if self._store_trouble:
-                structlog.get_logger().info("trades_stored_again", store=self._store.name)
-                self._store_trouble = ""
-            return result

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import asyncpg
 from pydantic import SecretStr
 
-from aggregator.errors import StoreRefused, StoreUnavailable, printable
+from aggregator.errors import RowsRefused, StoreError, StoreRefused, StoreUnavailable, printable
 from aggregator.stores.postgres.address import PostgresAddress
 from aggregator.stores.postgres.times import from_postgres, to_postgres
 
@@ -21,7 +21,8 @@ READ_SECONDS = 1.0  # leaves a request the time to get its answer elsewhere
 WRITE_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
 READERS = 8
-_FINAL = ("22", "23", "42P07")  # data that no retry makes acceptable, and a table of another program
+_DATA = "22"  # a value that no column can hold
+_FINAL = ("23", "42P07")  # a constraint, and a table of another program
 
 
 class Row(Protocol):
@@ -141,14 +142,19 @@ def mapped_errors(address: PostgresAddress) -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        kind = StoreRefused if (error.sqlstate or "").startswith(_FINAL) else StoreUnavailable
-        raise kind(f"PostgreSQL: {printable(str(error))}") from error
+        raise _kind(error.sqlstate or "")(f"PostgreSQL: {printable(str(error))}") from error
     except TimeoutError as error:
         raise StoreUnavailable(f"PostgreSQL: no answer in time from {address.place}") from error
     except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise StoreUnavailable(
             f"PostgreSQL: {address.place}: {printable(str(error)) or type(error).__name__}"
         ) from error
+
+
+def _kind(sqlstate: str) -> type[StoreError]:
+    if sqlstate.startswith(_DATA):
+        return RowsRefused
+    return StoreRefused if sqlstate.startswith(_FINAL) else StoreUnavailable
 
 
 def _tls(address: PostgresAddress) -> ssl.SSLContext | str | bool:

@@ -4,17 +4,22 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
-from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
+from aggregator.errors import RowsRefused, StoreError, StoreRefused, StoreUnavailable
 from aggregator.models import Trade, TradeKey, trade_key
+from aggregator.observability.metrics import Metrics
 from aggregator.stores.postgres.connections import READ_SECONDS
 from aggregator.stores.trades.postgres_table import PostgresTrades
+from aggregator.trades.trade_writes import TradeWrites
 from tests.parts import limits, postgres
 from tests.parts.examples import NOW
 from tests.parts.postgres import PASSWORD, PATIENT_SECONDS, PostgresServer
+from tests.parts.processing import Buried
 from tests.stores.trades.parts import ALWAYS, HOUR, RETENTION, pages, trade, until
 from tests.stores.trades.test_contract import _TRADE
 
@@ -84,10 +89,23 @@ async def test_text_for_copy_is_what_an_insert_stores(store: PostgresTrades) -> 
 
 @pytest.mark.parametrize("wrong", [trade(trade_id="a\0b"), trade(sequence=2**63), trade(price="1E+140000")])
 async def test_a_trade_that_no_row_can_hold_is_refused(store: PostgresTrades, wrong: Trade) -> None:
-    """It is a StoreRefused, and the store can be used afterwards."""
-    with pytest.raises(StoreRefused):
+    """It is a RowsRefused, and the store can be used afterwards."""
+    with pytest.raises(RowsRefused):
         await store.add([wrong])
     assert await store.add([trade()]) == [trade()]
+
+
+async def test_trades_that_no_row_can_hold_are_set_aside(store: PostgresTrades) -> None:
+    """A processor stores all others of a batch; these are dead letters, with the reason of the database."""
+    letters, ours = Buried(), [trade(number) for number in range(20)]
+    wrong = [trade(number, trade_id=f"a\0{number}") for number in (30, 31)]
+    writes = TradeWrites(store, Metrics(CollectorRegistry()).trades, letters, lambda: NOW, time.monotonic)
+    assert await writes.add([*ours[:7], wrong[0], *ours[7:], wrong[1]]) == ours
+    assert await store.trades("btcusdt", *ALWAYS, 100, newest_first=False) == ours
+    assert [msgspec.json.decode(one.raw)["id"] for one in letters.letters] == [one.id for one in wrong]
+    assert {(one.code, one.source, one.at) for one in letters.letters} == {("refused", "postgresql", NOW)}
+    assert all(one.reason.startswith("PostgreSQL: ") for one in letters.letters)
+    assert writes.trouble == ""
 
 
 async def test_old_rows_are_deleted(postgres_running: PostgresServer) -> None:

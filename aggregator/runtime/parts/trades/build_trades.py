@@ -75,6 +75,7 @@ async def open_trades(
         analytics=analytics,
         saved=saved,
         closes=closes,
+        dead_letters=dead_letters,
     )
     return TradeStream(store, log, processor, dead_letters, stores, analytics)
 
