@@ -131,14 +131,23 @@ _WITH_LEVEL = (Kind.PRICE, Kind.CHANGE, Kind.SPREAD)
 _OF_ONE_ASSET = (Kind.PRICE, Kind.CHANGE)
 _USUAL_HYSTERESIS = Decimal("0.1")
 
-_decoder = msgspec.json.Decoder(RuleFields)
+
+class _SentFields(RuleFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fields as they were sent. The asset may have another name, as in a trade: `symbol` or `ticker`."""
+
+    asset: str = ""
+    symbol: str = ""
+    ticker: str = ""
+
+
+_decoder = msgspec.json.Decoder(_SentFields)
 _ZERO, _ONE = Decimal(0), Decimal(1)
 
 
 def parse_rule(raw: bytes) -> RuleFields | InvalidRule:
     """Return the fields of a rule in JSON, with defaults filled in. Whether the asset is listed is not checked."""
     try:
-        fields = _decoder.decode(raw)
+        sent = _decoder.decode(raw)
         other = other_number(raw, _DECIMALS)
     except msgspec.ValidationError as error:
         return InvalidRule(_reason(str(error)))
@@ -146,6 +155,11 @@ def parse_rule(raw: bytes) -> RuleFields | InvalidRule:
         return InvalidRule("the body must be a JSON object with the fields of a rule")
     if other is not None:
         return InvalidRule(f"{other} must be {ALLOWED[other]} in digits 0 to 9")
+    asset = sent.asset or sent.symbol or sent.ticker
+    if not asset:
+        return InvalidRule(f"asset is missing; it must be {ALLOWED['asset']}")
+    values = {one: getattr(sent, one) for one in RuleFields.__struct_fields__}
+    fields = RuleFields(**(values | {"asset": asset}))
     reason = _fault(fields)
     return _with_defaults(fields) if reason is None else InvalidRule(reason)
 
@@ -174,7 +188,7 @@ def _reason(error: str) -> str:
     """Return the reason in an error of the decoder, which has the name of the field."""
     field = re.search(r"at `\$\.(\w+)`$", error)
     if field is not None:
-        return f"{field[1]} must be {ALLOWED[field[1]]}"
+        return f"{field[1]} must be {ALLOWED.get(field[1], ALLOWED['asset'])}"
     missing = re.search(r"missing required field `(\w+)`", error)
     if missing is not None:
         return f"{missing[1]} is missing; it must be {ALLOWED[missing[1]]}"

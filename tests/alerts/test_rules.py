@@ -48,6 +48,25 @@ def test_rules(fields: dict[str, Any]) -> None:
     assert (kept.id, kept.created_at, kept.kind, kept.cooldown) == ("r1", 12.5, found.kind, found.cooldown)
 
 
+@pytest.mark.parametrize("name", ["symbol", "ticker"])
+def test_other_names_of_the_asset(name: str) -> None:
+    """The asset may have the names that it may have in a trade; `asset` comes first."""
+    rule = {"kind": "anomaly", name: "ethusdt"}
+    assert parse_rule(json.dumps(rule).encode()) == parsed(kind="anomaly", asset="ethusdt")
+    assert parse_rule(json.dumps(rule | {"asset": "btcusdt"}).encode()) == parsed(kind="anomaly")
+    assert reason(kind="anomaly", **{name: 1}) == f"{name} must be a symbol, or * for every asset"
+
+
+def test_a_rule_without_an_asset() -> None:
+    """The reason names the field."""
+    found = parse_rule(b'{"kind":"anomaly","asset":""}')
+    assert (
+        found
+        == parse_rule(b'{"kind":"anomaly"}')
+        == InvalidRule("asset is missing; it must be a symbol, or * for every asset")
+    )
+
+
 def test_defaults() -> None:
     """A field that is not given has the default of its kind."""
     change = parsed(kind="change", percent=2, seconds=300)

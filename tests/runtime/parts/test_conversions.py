@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from aggregator.models import Price, Ticker, Tier
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.parts.exchanges import open_exchanges
 from aggregator.runtime.catalog import catalog_of
+from aggregator.runtime.parts.exchanges import open_exchanges
 from aggregator.settings.loader import load
 from aggregator.stores.two_level_cache import TwoLevelCache
 from tests.exchanges.venues.base import Quote, running

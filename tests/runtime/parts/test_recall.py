@@ -7,10 +7,10 @@ from pathlib import Path
 
 from aggregator.models import Price, Tier
 from aggregator.observability.tracing import UNTRACED
+from aggregator.runtime.catalog import catalog_of
 from aggregator.runtime.parts.build_refresher import recall_newest
 from aggregator.runtime.process import Process
 from aggregator.runtime.process import Stores as OpenStores
-from aggregator.runtime.catalog import catalog_of
 from aggregator.settings.loader import load
 from tests.parts import virtual_time
 from tests.parts.examples import price
