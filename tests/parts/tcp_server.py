@@ -17,17 +17,25 @@ async def tcp_server(serve: Serve, port: int = 0, tls: ssl.SSLContext | None = N
     A connection that outlives its event loop is a warning, and so a failure, in the test during which it is collected.
     """
     connections: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+    is_ending = False
 
     async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections[asyncio.current_task()] = writer
-        await serve(reader, writer)
+        if is_ending:
+            writer.transport.abort()
+        else:
+            await serve(reader, writer)
 
     server = await asyncio.start_server(begin, "127.0.0.1", port, ssl=tls)
     try:
         yield server
     finally:
+        is_ending = True
+        for listener in server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())  # no more are accepted
         all_closed = asyncio.create_task(server.wait_closed())
-        await asyncio.sleep(0)  # Python 3.11 waits only if that began before `close`
+        # Python 3.11 waits only if that began before `close`, and leaves a connection open that came just before it.
+        await asyncio.sleep(0)
         server.close()
         for task, writer in connections.items():
             assert task is not None

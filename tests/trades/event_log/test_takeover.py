@@ -159,14 +159,13 @@ class Watched(RedisWindows):
 
 
 async def process(running: KafkaProcessing, broker: Broker, topic: str, saved: Watched, some: Sequence[Trade]) -> None:
-    """Process trades, the last ten once windows are saved, so that a commit names these."""
-    before = len(saved.saved)
-    broker.produce(topic, map(as_json, some[:-10]))
-    await running.has_published(len(some) - 10)
-    await running.until(lambda: len(saved.saved) > before)
-    for first in (-10, -5):
-        broker.produce(topic, map(as_json, some[first : first + 5 or None]))
-        await running.has_published(len(some) + first + 5)
+    """Process trades, the last ten in two parts, each once windows are saved again, so that a commit names these."""
+    published = 0
+    for part in (some[:-10], some[-10:-5], some[-5:]):
+        before, published = len(saved.saved), published + len(part)
+        broker.produce(topic, map(as_json, part))
+        await running.has_published(published)
+        await running.until(lambda: len(saved.saved) > before)  # noqa: B023  # called at once
 
 
 async def test_takeovers_of_saved_windows(kafka_running: Broker, redis_client: RedisClient) -> None:
