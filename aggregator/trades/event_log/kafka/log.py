@@ -104,7 +104,7 @@ class KafkaLog:
     async def owned(self, batch: Sequence[Appended]) -> Sequence[Appended]:
         """As `TradeLog.owned`.
 
-        A process that was stopped for a while (SIGSTOP, a sleeping machine) learns late that the group has gone on
+        A process that was stopped for a while (SIGSTOP) learns late that the group has gone on
         without it. So before it publishes, it has the broker confirm its membership by a commit, unless one was
         confirmed less than half a session ago.
         """

@@ -113,7 +113,7 @@ class KinesisLog:
     async def owned(self, batch: Sequence[Appended]) -> Sequence[Appended]:
         """As `TradeLog.owned`.
 
-        A process that was stopped for a while (SIGSTOP, a sleeping machine) learns late that another has its leases.
+        A process that was stopped for a while (SIGSTOP) learns late that another has its leases.
         So before it publishes, it renews those that were last confirmed half of their time ago.
         """
         shards = {id(one.assignment): one.assignment for one in batch if isinstance(one, FromPartition)}
