@@ -60,9 +60,10 @@ class TradeWrites:
         letters = self._dead_letters
         if letters is None:
             return await self.retried(lambda: self._timed(trades))
-        before = letters.buried
-        new = await self._add_most(trades, letters)
-        if letters.buried > before:
+        refused: list[Rejection] = []
+        new = await self._add_most(trades, refused)
+        if refused:
+            letters.bury(refused)
             await _until_kept(letters)
         return new
 
@@ -93,17 +94,17 @@ class TradeWrites:
             self._last.clear()
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _add_most(self, trades: Sequence[Trade], letters: DurableDeadLetters) -> Sequence[Trade]:
-        """Store all trades but those that the store refuses, which are found by halving."""
+    async def _add_most(self, trades: Sequence[Trade], refused: list[Rejection]) -> Sequence[Trade]:
+        """Store all trades but those that the store refuses, which are found by halving, and added to `refused`."""
         try:
             return await self.retried(lambda: self._timed(trades))
         except RowsRefused as error:
             if len(trades) == 1:
-                letters.bury([Rejection(0, REFUSED, str(error), encode(trades[0]), self._store.name, self._now())])
+                refused.append(Rejection(0, REFUSED, str(error), encode(trades[0]), self._store.name, self._now()))
                 return ()
             half = len(trades) // 2
-            first = await self._add_most(trades[:half], letters)
-            return [*first, *await self._add_most(trades[half:], letters)]
+            first = await self._add_most(trades[:half], refused)
+            return [*first, *await self._add_most(trades[half:], refused)]
 
     async def _timed(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         started = self._clock()

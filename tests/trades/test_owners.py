@@ -146,8 +146,8 @@ class OwnersLog:
         self.is_done = asyncio.Event()
 
     def append(self, trades: Sequence[Trade], source: str = "ingest") -> asyncio.Future[Receipt]:
-        """Refuse: the partition has its records."""
-        raise NotImplementedError("the partition has its records")
+        """Fail: the partition has its records from the start."""
+        raise NotImplementedError("the owners of this test only read")
 
     async def room(self) -> None:
         """Do nothing."""
@@ -179,7 +179,7 @@ class OwnersLog:
             await asyncio.sleep(0)
         return batch
 
-    def commit(self, batch: Sequence[Appended], receipts: Sequence[Receipt]) -> None:  # noqa: ARG002  # no caller waits
+    def commit(self, batch: Sequence[Appended], receipts: Sequence[Receipt]) -> None:  # noqa: ARG002  # nothing was appended
         """Note how far the partition is processed; the broker may learn of it."""
         self._held.commit([one for one in batch if isinstance(one, FromPartition)])
         if self._chance.random() < 0.4:

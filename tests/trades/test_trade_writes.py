@@ -13,8 +13,10 @@ from aggregator.errors import RowsRefused, StoreUnavailable
 from aggregator.models import Trade
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.trades.memory import MemoryTrades
+from aggregator.trades.rejection import Rejection
 from aggregator.trades.trade_writes import TradeWrites
 from tests.parts.examples import NOW
+from tests.parts.limits import allowed
 from tests.parts.processing import Buried
 from tests.parts.serving import until
 from tests.stores.trades.parts import trade
@@ -61,6 +63,21 @@ async def test_a_write_ends_once_its_dead_letters_are_kept() -> None:
     assert not adding.done()
     letters.keeps = True
     assert await adding == ()
+
+
+async def test_a_write_does_not_wait_for_dead_letters_of_others() -> None:
+    """Records that a parser rejects meanwhile are written once a second: the stream must not slow down to that."""
+    letters = Buried()
+    letters.keeps = False
+
+    class Beside(MemoryTrades):
+        async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+            letters.bury([Rejection(0, "malformed", "no JSON", b"?", "ingest", NOW)])
+            return await super().add(trades)
+
+    async with asyncio.timeout(allowed(10)):
+        assert await writes(Beside(1e9, lambda: NOW), letters).add([trade()]) == [trade()]
+    assert letters.kept < letters.buried
 
 
 async def test_without_dead_letters_a_refused_write_is_tried_again() -> None:

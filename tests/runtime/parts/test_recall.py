@@ -1,4 +1,4 @@
-"""What a process with a memory cache knows of earlier prices after its start."""
+"""Earlier prices that a process with a memory cache knows after its start."""
 
 import asyncio
 from collections.abc import Sequence
@@ -36,7 +36,8 @@ def test_the_hottest_prices_are_known_although_the_time_is_over(tmp_path: Path) 
     async def story() -> None:
         async with AsyncExitStack() as stack:
             process = Process(settings, catalog, UNTRACED, stack, asyncio.Event())
-            await recall_newest(process, OpenStores(None, cache, SlowHistory()))  # type: ignore[arg-type]  # only read
+            stores = OpenStores(None, cache, SlowHistory())  # type: ignore[arg-type]  # reads are all that a recall needs
+            await recall_newest(process, stores)
 
     virtual_time.run(story())
     known = {tier: sum(cache.newest.known(one.symbol) is not None for one in catalog.of(tier)) for tier in Tier}
